@@ -1,0 +1,327 @@
+"""The settings: strict, frozen, saved with every weight file; no torch in here.
+
+A field is a number with a unit or the name of a part; anything else that differs between models is folded into the
+weights when they are loaded. The defaults are the paper's model on COCO-sized photographs.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from typing import Annotated, Any, Literal, Self, get_args
+
+from annotated_types import Len
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from maskrcnn.errors import ConfigError
+
+Probability = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=1)]
+Positive = Annotated[float, Field(gt=0)]
+Depth = Literal["resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "resnext101_32x8d"]
+Norm = Literal["frozen", "batch", "group"]
+HeadNorm = Literal["none", "batch", "group"]
+Resize = Literal["short_edge", "square", "none"]
+
+
+class Settings(BaseModel):
+    """Base of every settings object: unknown keys are refused with the nearest name, values are never coerced."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, ser_json_inf_nan="constants")
+
+    @classmethod
+    def parse(cls, values: dict[str, Any], source: str = "settings") -> Self:
+        """Check plain values.
+
+        Args:
+            values: Nested names and values, as JSON gives them.
+            source: Where they come from, for the error.
+
+        Raises:
+            ConfigError: A key is unknown or a value does not fit; every such place is named.
+
+        >>> ModelConfig.parse({"classes": ["cat"], "clases": 3})
+        Traceback (most recent call last):
+        maskrcnn.errors.ConfigError: settings: clases: unknown setting; did you mean 'classes'?
+        """
+        try:
+            return cls.model_validate_json(json.dumps(values, default=_plain), strict=True)
+        except ValidationError as error:
+            raise ConfigError(f"{source}: {_explain(cls, error)}") from None
+
+    @classmethod
+    def parse_json(cls, text: str, source: str = "settings") -> Self:
+        """Check settings that are written as JSON.
+
+        Raises:
+            ConfigError: The text is not a JSON object, or `parse` refuses it.
+        """
+        try:
+            values = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise ConfigError(f"{source}: expected JSON, got an error at line {error.lineno}: {error.msg}") from None
+        if not isinstance(values, dict):
+            raise ConfigError(f"{source}: expected a JSON object, got {type(values).__name__}")
+        return cls.parse(values, source)
+
+    def change(self, **changes: object) -> Self:
+        """Return a checked copy with some fields of this level replaced; None leaves a field as it is.
+
+        >>> DetectConfig().change(score_threshold=0.5, detections=None).score_threshold
+        0.5
+        """
+        given = {name: value for name, value in changes.items() if value is not None}
+        return type(self).parse({**self.model_dump(mode="json"), **given})
+
+
+def _plain(value: object) -> Any:
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    raise TypeError(f"expected a plain value, got {type(value).__name__}")
+
+
+def _explain(cls: type[BaseModel], error: ValidationError) -> str:
+    return "; ".join(
+        f"{'.'.join(map(str, e['loc'])) or cls.__name__}: {_sentence(cls, e)}" for e in error.errors()
+    )
+
+
+def _sentence(cls: type[BaseModel], error: Any) -> str:
+    if error["type"] != "extra_forbidden":
+        return f"{error['msg'].removeprefix('Value error, ')}, got {error['input']!r}"
+    level: type[BaseModel] = cls
+    for name in error["loc"][:-1]:
+        annotation = level.model_fields[name].annotation
+        level = annotation if isinstance(annotation, type) else level
+    near = difflib.get_close_matches(str(error["loc"][-1]), level.model_fields, n=1, cutoff=0.5)
+    return "unknown setting; " + (
+        f"did you mean '{near[0]}'?" if near else f"expected one of {', '.join(level.model_fields)}"
+    )
+
+
+class InputConfig(Settings):
+    """How a picture becomes what the network sees.
+
+    Attributes:
+        mean: One a band, in the picture's own units (0 to 255 for 8 bits); subtracted.
+        std: One a band, the same units; divided by.
+        resize: `short_edge` scales the short edge to `min_size` unless the long one would pass `max_size`; `square`
+            scales the long edge to `max_size` and pads to a square; `none` leaves the size.
+        min_size: Pixels of the short edge.
+        max_size: Pixels the long edge may have at most.
+        divisor: Height and width are padded to a multiple of this many pixels.
+    """
+
+    mean: tuple[float, ...] = (123.675, 116.28, 103.53)
+    std: tuple[Positive, ...] = (58.395, 57.12, 57.375)
+    resize: Resize = "short_edge"
+    min_size: Count = 800
+    max_size: Count = 1333
+    divisor: Literal[32, 64, 128] = 32
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if len(self.mean) != len(self.std) or not self.mean:
+            raise ValueError(f"expected one mean and one std a band, got {len(self.mean)} and {len(self.std)}")
+        if self.max_size < self.min_size:
+            raise ValueError(f"expected max_size of at least min_size {self.min_size}, got {self.max_size}")
+        return self
+
+    @property
+    def bands(self) -> int:
+        """Number of bands of a picture, 3 for RGB."""
+        return len(self.mean)
+
+
+class BackboneConfig(Settings):
+    """The residual network below the pyramid.
+
+    Attributes:
+        depth: Which network.
+        norm: `frozen` keeps batch statistics and scales as they were loaded; `batch` learns them; `group` uses groups of
+            channels of one picture, the choice for training from scratch with small batches.
+        stride_in: Which convolution of a bottleneck halves the picture: the first 1x1 or the 3x3.
+    """
+
+    depth: Depth = "resnet50"
+    norm: Norm = "frozen"
+    stride_in: Literal["1x1", "3x3"] = "3x3"
+
+
+class PyramidConfig(Settings):
+    """The feature pyramid P2 to P6.
+
+    Attributes:
+        channels: Channels of every level.
+        norm: Normalisation behind each of its convolutions.
+    """
+
+    channels: Count = 256
+    norm: HeadNorm = "none"
+
+
+class AnchorConfig(Settings):
+    """The boxes that every cell of P2 to P6 proposes.
+
+    Attributes:
+        sizes: For each of the five levels the square roots of the anchors' areas, in pixels of the resized picture.
+        ratios: Height / width of the anchors, the same at every level.
+    """
+
+    sizes: Annotated[tuple[Annotated[tuple[Positive, ...], Len(1)], ...], Len(5, 5)] = (
+        (32.0,),
+        (64.0,),
+        (128.0,),
+        (256.0,),
+        (512.0,),
+    )
+    ratios: Annotated[tuple[Positive, ...], Len(1)] = (0.5, 1.0, 2.0)
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if len({len(level) for level in self.sizes}) != 1:
+            raise ValueError("sizes: expected the same number of sizes at every level")
+        return self
+
+    @property
+    def per_cell(self) -> int:
+        """Anchors a cell."""
+        return len(self.sizes[0]) * len(self.ratios)
+
+
+class RPNConfig(Settings):
+    """The region proposal network.
+
+    Attributes:
+        channels: Channels of its 3x3 convolutions; 0 takes the pyramid's.
+        depth: How many 3x3 convolutions.
+        positive_iou: An anchor that overlaps an object by at least this is positive.
+        negative_iou: An anchor that overlaps every object by less than this is negative.
+        samples: Anchors a picture that the loss looks at.
+        positive_fraction: Share of positives among them, at most.
+        beta: Where the box loss turns from a parabola into a line, in units of deltas; 0 is L1.
+        pre_nms_train: Best anchors a level that enter NMS in training.
+        pre_nms: The same in inference.
+        proposals_train: Proposals a picture after NMS in training.
+        proposals: The same in inference.
+        nms_iou: A proposal that overlaps a better one of its level by more than this is dropped.
+        min_side: Proposals with a side below this many pixels are dropped.
+    """
+
+    channels: Annotated[int, Field(ge=0)] = 0
+    depth: Count = 1
+    positive_iou: Probability = 0.7
+    negative_iou: Probability = 0.3
+    samples: Count = 256
+    positive_fraction: Probability = 0.5
+    beta: Annotated[float, Field(ge=0)] = 0.0
+    pre_nms_train: Count = 2000
+    pre_nms: Count = 1000
+    proposals_train: Count = 1000
+    proposals: Count = 1000
+    nms_iou: Probability = 0.7
+    min_side: Annotated[float, Field(ge=0)] = 1e-3
+
+
+class BoxHeadConfig(Settings):
+    """The second stage: class and box of each region.
+
+    Attributes:
+        kind: `2fc` is the paper's; `4conv1fc` has four 3x3 convolutions and one fully connected layer.
+        channels: Width of the fully connected layers.
+        conv_channels: Channels of the convolutions of `4conv1fc`.
+        norm: Normalisation behind those convolutions.
+        pool: Cells a side that RoIAlign gives the head.
+        sampling_ratio: Samples a side of each such cell; 0 takes as many as the region has feature cells there.
+        class_agnostic: One box for all classes instead of one a class.
+        delta_std: Unit of the deltas dx, dy, dw, dh.
+        samples: Regions a picture that the loss looks at.
+        positive_fraction: Share of positives among them, at most.
+        positive_iou: A region that overlaps an object by at least this is positive, any other is background.
+        beta: Where the box loss turns from a parabola into a line, in units of deltas; 0 is L1.
+    """
+
+    kind: Literal["2fc", "4conv1fc"] = "2fc"
+    channels: Count = 1024
+    conv_channels: Count = 256
+    norm: HeadNorm = "none"
+    pool: Count = 7
+    sampling_ratio: Annotated[int, Field(ge=0)] = 2
+    class_agnostic: bool = False
+    delta_std: tuple[Positive, Positive, Positive, Positive] = (0.1, 0.1, 0.2, 0.2)
+    samples: Count = 512
+    positive_fraction: Probability = 0.25
+    positive_iou: Probability = 0.5
+    beta: Annotated[float, Field(ge=0)] = 0.0
+
+
+class MaskHeadConfig(Settings):
+    """The third output: a small mask inside each box.
+
+    Attributes:
+        channels: Channels of its convolutions.
+        convs: How many 3x3 convolutions before the upsampling.
+        norm: Normalisation behind them.
+        pool: Cells a side that RoIAlign gives the head; the mask has twice as many.
+        sampling_ratio: Samples a side of each such cell; 0 takes as many as the region has feature cells there.
+        class_agnostic: One mask for all classes instead of one a class.
+        threshold: A pixel belongs to the object where the mask's probability is at least this.
+    """
+
+    channels: Count = 256
+    convs: Count = 4
+    norm: HeadNorm = "none"
+    pool: Count = 14
+    sampling_ratio: Annotated[int, Field(ge=0)] = 2
+    class_agnostic: bool = False
+    threshold: Probability = 0.5
+
+
+class DetectConfig(Settings):
+    """What becomes a detection.
+
+    Attributes:
+        score_threshold: Detections below this probability are dropped.
+        nms_iou: A detection that overlaps a better one of its class by more than this is dropped.
+        detections: Detections a picture, at most.
+        candidates: Pairs of region and class that enter NMS, the best ones, at most.
+        min_side: Detections with a side below this many pixels are dropped.
+    """
+
+    score_threshold: Probability = 0.05
+    nms_iou: Probability = 0.5
+    detections: Count = 100
+    candidates: Count = 10_000
+    min_side: Annotated[float, Field(ge=0)] = 0.0
+
+
+class ModelConfig(Settings):
+    """Everything that defines a model but its weights.
+
+    Attributes:
+        classes: Names of the K foreground classes in label order.
+        ignored_overlap: An anchor or region of which more than this share lies in an ignored region is not background.
+        delta_clamp: Largest dw and dh that a box is decoded with, the logarithm of a factor.
+    """
+
+    classes: Annotated[tuple[str, ...], Len(1)]
+    input: InputConfig = InputConfig()
+    backbone: BackboneConfig = BackboneConfig()
+    pyramid: PyramidConfig = PyramidConfig()
+    anchors: AnchorConfig = AnchorConfig()
+    rpn: RPNConfig = RPNConfig()
+    box_head: BoxHeadConfig = BoxHeadConfig()
+    mask_head: MaskHeadConfig = MaskHeadConfig()
+    detect: DetectConfig = DetectConfig()
+    ignored_overlap: Probability = 0.5
+    delta_clamp: Positive = 4.135166556742356
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        repeated = sorted({name for name in self.classes if self.classes.count(name) > 1})
+        if repeated:
+            raise ValueError(f"classes: expected every name once, got {', '.join(repeated)} twice")
+        return self
+
+
+BACKBONES: tuple[str, ...] = get_args(Depth)

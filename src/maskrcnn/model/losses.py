@@ -1,0 +1,80 @@
+"""The five losses, each as a sum and a count, so that any number of processes can take the mean together.
+
+References: Faster R-CNN (1506.01497), equation 1. Fast R-CNN (1504.08083), equation 3. Mask R-CNN (1703.06870),
+section 3: a mask loss of the true class only.
+Letters: S samples, K classes, M side of the mask.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+class Loss(NamedTuple):
+    """One term: `total` (scalar) float is the sum over samples, `count` (scalar) float how many there were."""
+
+    total: Tensor
+    count: Tensor
+
+    @property
+    def mean(self) -> Tensor:
+        """The mean over this process's own samples; 0 where there are none."""
+        return self.total / self.count.clamp(min=1)
+
+
+Losses = dict[str, Loss]
+
+
+def objectness_loss(logits: Tensor, positive: Tensor, valid: Tensor) -> Loss:
+    """Binary cross-entropy of sampled anchors.
+
+    Args:
+        logits: (..., S) float.
+        positive: (..., S) bool.
+        valid: (..., S) bool. Other slots do not count.
+    """
+    each = F.binary_cross_entropy_with_logits(logits, positive.to(logits.dtype), reduction="none")
+    return Loss((each * valid).sum(), valid.sum().to(logits.dtype))
+
+
+def box_loss(deltas: Tensor, targets: Tensor, positive: Tensor, valid: Tensor, beta: float) -> Loss:
+    """Smooth L1 of the positives' deltas, over the number of all samples.
+
+    Args:
+        deltas: (..., S, 4) float.
+        targets: (..., S, 4) float. Anything where not positive.
+        positive: (..., S) bool.
+        valid: (..., S) bool. Samples that count.
+        beta: Where the parabola turns into a line; 0 is L1.
+    """
+    targets = torch.where(positive[..., None], targets, deltas.detach())
+    each = F.smooth_l1_loss(deltas, targets, beta=beta, reduction="none").sum(dim=-1)
+    return Loss((each * positive).sum(), valid.sum().to(deltas.dtype))
+
+
+def class_loss(logits: Tensor, labels: Tensor, valid: Tensor) -> Loss:
+    """Cross-entropy over K classes and background.
+
+    Args:
+        logits: (S, K + 1) float. Background last.
+        labels: (S) int64 in [0, K].
+        valid: (S) bool.
+    """
+    each = F.cross_entropy(logits, labels, reduction="none")
+    return Loss((each * valid).sum(), valid.sum().to(logits.dtype))
+
+
+def mask_loss(logits: Tensor, targets: Tensor, counted: Tensor) -> Loss:
+    """Binary cross-entropy of each cell with the share of it that the mask covers.
+
+    Args:
+        logits: (S, M, M) float. Of the true class.
+        targets: (S, M, M) float in [0, 1].
+        counted: (S) bool. Positives whose object has a mask.
+    """
+    each = F.binary_cross_entropy_with_logits(logits, targets, reduction="none").mean(dim=(1, 2))
+    return Loss((each * counted).sum(), counted.sum().to(logits.dtype))

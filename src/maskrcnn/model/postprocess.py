@@ -1,0 +1,96 @@
+"""From scores of regions to detections.
+
+References: Fast R-CNN (1504.08083), section 2.3. Mask R-CNN (1703.06870), section 3.1, inference.
+Letters: B pictures, P proposals, K classes, N candidates, D detections.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from maskrcnn.config import DetectConfig
+from maskrcnn.model.rpn import Proposals
+from maskrcnn.ops.boxes import clip, decode
+from maskrcnn.ops.nms import NMS
+
+
+class Detections(NamedTuple):
+    """The objects found, best first.
+
+    Attributes:
+        boxes: (B, D, 4) float32 x1, y1, x2, y2. Pixels of the padded picture, inside the picture.
+        scores: (B, D) float32 in [0, 1]. 0 in an empty slot.
+        labels: (B, D) int64. −1 for an empty slot.
+        masks: (B, D, M, M) float32 in [0, 1]. Probabilities over the box, rows from the top; 0 in an empty slot.
+    """
+
+    boxes: Tensor
+    scores: Tensor
+    labels: Tensor
+    masks: Tensor
+
+
+class Decoder(NamedTuple):
+    """How deltas become boxes: `std` (4) float32 their unit, `clamp` the largest dw and dh."""
+
+    std: Tensor
+    clamp: float
+
+
+def class_boxes(proposals: Proposals, deltas: Tensor, size_hw: Tensor, decoder: Decoder) -> Tensor:
+    """Move every proposal by the deltas of every class.
+
+    Args:
+        proposals: P boxes a picture.
+        deltas: (B, P, K or 1, 4) float.
+        size_hw: (B, 2) int64. Size without padding; boxes are clipped to it.
+        decoder: Unit and clamp of the deltas.
+
+    Returns:
+        (B, P, K or 1, 4) float32.
+    """
+    boxes = decode(deltas, proposals.boxes[:, :, None], decoder.std, decoder.clamp)
+    return clip(boxes.flatten(1, 2), size_hw).view_as(boxes)
+
+
+def select(
+    probabilities: Tensor, boxes: Tensor, valid: Tensor, config: DetectConfig, nms: NMS
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Choose detections among all pairs of proposal and class: score, size, NMS a class, the best of all.
+
+    Args:
+        probabilities: (B, P, K) float32 in [0, 1]. Of the foreground classes.
+        boxes: (B, P, K or 1, 4) float32.
+        valid: (B, P) bool. Proposals that exist.
+        config: Thresholds and counts.
+        nms: Which way to suppress.
+
+    Returns:
+        boxes (B, D, 4), scores (B, D), labels (B, D), as in `Detections`.
+    """
+    B, P, K = probabilities.shape
+    side = boxes[..., 2:] - boxes[..., :2]
+    sound = boxes.isfinite().all(dim=-1) & (side >= config.min_side).all(dim=-1)
+    wanted = (probabilities > config.score_threshold) & sound & valid[..., None]
+    score = torch.where(wanted, probabilities, -1.0).flatten(1)
+    top = score.topk(min(config.candidates, P * K), dim=1)
+    label, proposal = top.indices % K, top.indices // K
+    place = top.indices if boxes.shape[2] == K else proposal
+    candidate = boxes.flatten(1, 2).gather(1, place[..., None].expand(-1, -1, 4))
+    kept = nms(
+        candidate,
+        top.values,
+        config.nms_iou,
+        valid=top.values >= 0,
+        limit=min(config.detections, candidate.shape[1]),
+        groups=label,
+    )
+    found = candidate.gather(1, kept.index[..., None].expand(-1, -1, 4))
+    return (
+        torch.where(kept.valid[..., None], found, 0.0),
+        torch.where(kept.valid, top.values.gather(1, kept.index), 0.0),
+        torch.where(kept.valid, label.gather(1, kept.index), -1),
+    )

@@ -1,0 +1,205 @@
+"""The region proposal network: where might something be?
+
+References: Faster R-CNN (1506.01497), section 3.1. On a pyramid: FPN (1612.03144), section 4.1.
+Letters: B pictures, L levels, N anchors of all levels, K the best of a level, P proposals, S samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from maskrcnn.config import ModelConfig, RPNConfig
+from maskrcnn.model.losses import Losses, box_loss, objectness_loss
+from maskrcnn.model.matching import adopt_orphans, match, sample
+from maskrcnn.ops.boxes import clip, decode, encode
+from maskrcnn.ops.nms import NMS
+from maskrcnn.structures import Batch
+
+ANCHOR_STREAM = 0  # of the random numbers of a step
+
+
+class AnchorScores(NamedTuple):
+    """What the head says of every anchor.
+
+    Attributes:
+        logits: L of (B, H·W·A) float. Objectness before the sigmoid.
+        deltas: L of (B, H·W·A, 4) float dx, dy, dw, dh.
+    """
+
+    logits: list[Tensor]
+    deltas: list[Tensor]
+
+
+class Proposals(NamedTuple):
+    """Boxes that may hold an object, best first.
+
+    Attributes:
+        boxes: (B, P, 4) float32 x1, y1, x2, y2. Inside the picture.
+        logits: (B, P) float32. Objectness.
+        valid: (B, P) bool. False for a slot that nothing fills.
+    """
+
+    boxes: Tensor
+    logits: Tensor
+    valid: Tensor
+
+
+class RPNHead(nn.Module):
+    """3x3 convolutions shared by all levels, then objectness and box deltas of each anchor.
+
+    Args:
+        in_channels: Channels of the pyramid.
+        anchors: A, anchors a cell.
+        config: Width and depth.
+    """
+
+    def __init__(self, in_channels: int, anchors: int, config: RPNConfig) -> None:
+        super().__init__()
+        width = config.channels or in_channels
+        widths = [in_channels, *[width] * config.depth]
+        self.convs = nn.ModuleList(nn.Conv2d(a, b, 3, padding=1) for a, b in zip(widths, widths[1:], strict=False))
+        self.objectness = nn.Conv2d(width, anchors, 1)
+        self.deltas = nn.Conv2d(width, anchors * 4, 1)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.normal_(module.weight, std=0.01)
+                nn.init.zeros_(module.bias)  # type: ignore[arg-type]  # every convolution here has one
+
+    def forward(self, features: Sequence[Tensor]) -> AnchorScores:
+        """Score the anchors of every cell of P2 to P6, (B, C, H, W) float each."""
+        logits, deltas = [], []
+        for x in features:
+            for conv in self.convs:
+                x = F.relu(conv(x), inplace=True)
+            logits.append(self.objectness(x).permute(0, 2, 3, 1).flatten(1))
+            deltas.append(self.deltas(x).permute(0, 2, 3, 1).reshape(x.shape[0], -1, 4))
+        return AnchorScores(logits, deltas)
+
+
+class RPN(nn.Module):
+    """The head, the choice of proposals, and the training of both.
+
+    Args:
+        head: Scores of the anchors.
+        config: The model's settings.
+    """
+
+    unit: Tensor
+
+    def __init__(self, head: RPNHead, config: ModelConfig) -> None:
+        super().__init__()
+        self.head = head
+        self.config = config.rpn
+        self.delta_clamp = config.delta_clamp
+        self.ignored_overlap = config.ignored_overlap
+        self.register_buffer("unit", torch.ones(4), persistent=False)
+
+    def forward(self, features: Sequence[Tensor]) -> AnchorScores:
+        """Score every anchor; see `RPNHead`."""
+        scores: AnchorScores = self.head(features)
+        return scores
+
+    @torch.no_grad()
+    def propose(
+        self, scores: AnchorScores, anchors: Sequence[Tensor], size_hw: Tensor, nms: NMS
+    ) -> Proposals:
+        """Take the best anchors of each level, move them, and drop those that better ones overlap.
+
+        Args:
+            scores: From `forward`.
+            anchors: L of (H·W·A, 4) float32.
+            size_hw: (B, 2) int64. Size of each picture without padding.
+            nms: Which way to suppress.
+        """
+        config = self.config
+        before, after = (
+            (config.pre_nms_train, config.proposals_train) if self.training else (config.pre_nms, config.proposals)
+        )
+        B, L = size_hw.shape[0], len(anchors)
+        best = [
+            self._best(logits.float(), deltas.float(), level, size_hw, before)
+            for logits, deltas, level in zip(*scores, anchors, strict=True)
+        ]
+        width = max(level.boxes.shape[1] for level in best)
+        boxes = torch.stack([_pad(level.boxes, width) for level in best], dim=1)  # (B, L, K, 4)
+        logits = torch.stack([_pad(level.logits, width) for level in best], dim=1)
+        valid = torch.stack([_pad(level.valid, width) for level in best], dim=1)
+        kept = nms(
+            boxes.flatten(0, 1),
+            logits.flatten(0, 1),
+            config.nms_iou,
+            valid=valid.flatten(0, 1),
+            limit=min(after, width),
+        )
+        offset = torch.arange(L, device=boxes.device)[:, None] * width
+        index = (kept.index.view(B, L, -1) + offset).flatten(1)
+        return _best_of_all(boxes.flatten(1, 2), logits.flatten(1), index, kept.valid.view(B, -1), after)
+
+    def _best(self, logits: Tensor, deltas: Tensor, anchors: Tensor, size_hw: Tensor, count: int) -> Proposals:
+        """Decode the best anchors of one level."""
+        top = logits.topk(min(count, logits.shape[1]), dim=1)
+        chosen = deltas.gather(1, top.indices[..., None].expand(-1, -1, 4))
+        boxes = clip(decode(chosen, anchors[top.indices], self.unit, self.delta_clamp), size_hw)
+        side = boxes[..., 2:] - boxes[..., :2]
+        large = (side >= self.config.min_side).all(dim=-1)
+        return Proposals(boxes, top.values, large & boxes.isfinite().all(dim=-1) & top.values.isfinite())
+
+    def losses(self, scores: AnchorScores, anchors: Sequence[Tensor], batch: Batch) -> Losses:
+        """Compare the scores of sampled anchors with the objects they overlap.
+
+        Args:
+            scores: From `forward`.
+            anchors: L of (H·W·A, 4) float32.
+            batch: The pictures with their objects.
+        """
+        config = self.config
+        logits = torch.cat([level.float() for level in scores.logits], dim=1)
+        deltas = torch.cat([level.float() for level in scores.deltas], dim=1)
+        boxes = torch.cat(list(anchors))[None]
+        matched = adopt_orphans(
+            match(
+                boxes,
+                batch.boxes,
+                batch.labels,
+                batch.ignored,
+                positive_iou=config.positive_iou,
+                negative_iou=config.negative_iou,
+                ignored_overlap=self.ignored_overlap,
+            ),
+            boxes,
+            batch.boxes,
+            batch.labels,
+        )
+        samples = sample(matched, batch.keys, ANCHOR_STREAM, config.samples, config.positive_fraction)
+        target = matched.target.gather(1, samples.index)
+        objects = batch.boxes.gather(1, target[..., None].expand(-1, -1, 4))
+        targets = encode(objects, boxes[0][samples.index], self.unit)
+        sampled = deltas.gather(1, samples.index[..., None].expand(-1, -1, 4))
+        return {
+            "objectness": objectness_loss(logits.gather(1, samples.index), samples.positive, samples.valid),
+            "proposal_box": box_loss(sampled, targets, samples.positive, samples.valid, config.beta),
+        }
+
+
+def _pad(values: Tensor, width: int) -> Tensor:
+    """Lengthen the second dimension with zeros (False)."""
+    missing = width - values.shape[1]
+    return torch.cat([values, values.new_zeros(values.shape[0], missing, *values.shape[2:])], dim=1)
+
+
+def _best_of_all(boxes: Tensor, logits: Tensor, index: Tensor, valid: Tensor, count: int) -> Proposals:
+    """Keep the best survivors of all levels."""
+    score = logits.gather(1, index).masked_fill(~valid, -torch.inf)
+    top = score.topk(min(count, score.shape[1]), dim=1)
+    chosen = index.gather(1, top.indices)
+    kept = valid.gather(1, top.indices)
+    return Proposals(
+        torch.where(kept[..., None], boxes.gather(1, chosen[..., None].expand(-1, -1, 4)), 0.0),
+        torch.where(kept, top.values, 0.0),
+        kept,
+    )

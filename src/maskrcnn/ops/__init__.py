@@ -1,0 +1,1 @@
+"""Tensors in, tensors out, no state: boxes, NMS, RoIAlign, masks."""
