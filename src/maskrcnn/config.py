@@ -22,6 +22,7 @@ Depth = Literal["resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "r
 Norm = Literal["frozen", "batch", "group"]
 HeadNorm = Literal["none", "batch", "group"]
 Resize = Literal["short_edge", "square", "none"]
+Layers = Literal["heads", "3+", "4+", "5+", "all"]
 
 
 class Settings(BaseModel):
@@ -81,18 +82,17 @@ def _plain(value: object) -> Any:
 
 
 def _explain(cls: type[BaseModel], error: ValidationError) -> str:
-    return "; ".join(
-        f"{'.'.join(map(str, e['loc'])) or cls.__name__}: {_sentence(cls, e)}" for e in error.errors()
-    )
+    places = [e["loc"] for e in error.errors()]
+    own = [e for e in error.errors() if not any(e["loc"] == place[: len(e["loc"])] != place for place in places)]
+    return "; ".join(f"{'.'.join(map(str, e['loc'])) or cls.__name__}: {_sentence(cls, e)}" for e in own)
 
 
 def _sentence(cls: type[BaseModel], error: Any) -> str:
     if error["type"] != "extra_forbidden":
         return f"{error['msg'].removeprefix('Value error, ')}, got {error['input']!r}"
-    level: type[BaseModel] = cls
-    for name in error["loc"][:-1]:
-        annotation = level.model_fields[name].annotation
-        level = annotation if isinstance(annotation, type) else level
+    level: Any = cls
+    for step in error["loc"][:-1]:
+        level = get_args(level)[0] if isinstance(step, int) else level.model_fields[step].annotation
     near = difflib.get_close_matches(str(error["loc"][-1]), level.model_fields, n=1, cutoff=0.5)
     return "unknown setting; " + (
         f"did you mean '{near[0]}'?" if near else f"expected one of {', '.join(level.model_fields)}"
@@ -324,4 +324,88 @@ class ModelConfig(Settings):
         return self
 
 
-BACKBONES: tuple[str, ...] = get_args(Depth)
+class AugmentConfig(Settings):
+    """How training pictures are varied; every change moves picture, boxes and masks together.
+
+    Attributes:
+        flip: Share of pictures mirrored left to right.
+        vertical_flip: Share mirrored top to bottom.
+        turn: Share turned by 90, 180 or 270 degrees.
+        scale: Smallest and largest factor of a random enlargement, cropped to the picture's size; 1, 1 leaves it.
+        crop: Smallest share of each side that a random crop keeps; 1 leaves the picture whole.
+        colour: Largest relative change of brightness, contrast and saturation.
+    """
+
+    flip: Probability = 0.5
+    vertical_flip: Probability = 0.0
+    turn: Probability = 0.0
+    scale: tuple[Positive, Positive] = (1.0, 1.0)
+    crop: Annotated[float, Field(gt=0, le=1)] = 1.0
+    colour: Probability = 0.0
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.scale[0] > self.scale[1]:
+            raise ValueError(f"scale: expected the smaller factor first, got {self.scale}")
+        return self
+
+
+class Stage(Settings):
+    """A part of a staged schedule.
+
+    Attributes:
+        layers: What learns: `heads` is all but the backbone; `3+`, `4+`, `5+` add its stages from there on; `all`.
+        epochs: For how long.
+        rate: Factor on the learning rate.
+    """
+
+    layers: Layers = "all"
+    epochs: Count = 1
+    rate: Positive = 1.0
+
+
+class TrainConfig(Settings):
+    """How a model is trained.
+
+    Attributes:
+        stages: What learns for how many epochs, one part after the other.
+        batch: Pictures a step and process.
+        accumulate: Steps whose gradients are added before the weights move.
+        optimiser: `adamw`, or `sgd` with momentum.
+        learning_rate: At its highest.
+        momentum: Of `sgd`.
+        weight_decay: On weights, not on biases and norms.
+        warmup: Steps over which the learning rate rises.
+        schedule: `cosine` falls to a hundredth, `step` falls tenfold at 2/3 and 8/9 of the steps, `constant` stays.
+        clip_norm: Gradients are scaled down to this length at most; 0 leaves them.
+        precision: `auto` takes bf16 where the device gains by it.
+        seed: Everything random follows from it.
+        workers: Processes that read pictures; -1 takes as many as there are cores to spare, at most 8.
+        validate_every: Epochs between validations.
+        patience: Validations without a better mask AP after which training stops; 0 never stops.
+        checkpoint_minutes: Time between checkpoints inside an epoch.
+        augment: How pictures are varied.
+    """
+
+    stages: Annotated[tuple[Stage, ...], Len(1)] = (Stage(epochs=24),)
+    batch: Count = 4
+    accumulate: Count = 1
+    optimiser: Literal["adamw", "sgd"] = "adamw"
+    learning_rate: Positive = 1e-3
+    momentum: Probability = 0.9
+    weight_decay: Annotated[float, Field(ge=0)] = 1e-4
+    warmup: Annotated[int, Field(ge=0)] = 100
+    schedule: Literal["cosine", "step", "constant"] = "cosine"
+    clip_norm: Annotated[float, Field(ge=0)] = 5.0
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    seed: Annotated[int, Field(ge=0)] = 0
+    workers: Annotated[int, Field(ge=-1)] = -1
+    validate_every: Count = 1
+    patience: Annotated[int, Field(ge=0)] = 0
+    checkpoint_minutes: Positive = 5.0
+    augment: AugmentConfig = AugmentConfig()
+
+    @property
+    def epochs(self) -> int:
+        """Epochs of all stages together."""
+        return sum(stage.epochs for stage in self.stages)

@@ -171,8 +171,8 @@ class Instances:
     labels: NDArray[np.int64]
     class_names: tuple[str, ...]
     masks: Masks | None = None
-    scores: NDArray[np.float32] = field(default=None)  # type: ignore[assignment]  # ones, made below
-    crowd: NDArray[np.bool_] = field(default=None)  # type: ignore[assignment]  # zeros, made below
+    scores: NDArray[np.float32] = field(default=None)  # type: ignore[arg-type]  # ones, made below
+    crowd: NDArray[np.bool_] = field(default=None)  # type: ignore[arg-type]  # zeros, made below
 
     def __post_init__(self) -> None:
         n = len(self.labels)

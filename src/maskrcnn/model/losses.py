@@ -15,15 +15,15 @@ from torch.nn import functional as F
 
 
 class Loss(NamedTuple):
-    """One term: `total` (scalar) float is the sum over samples, `count` (scalar) float how many there were."""
+    """One term: `total` (scalar) float is the sum over samples, `samples` (scalar) float how many there were."""
 
     total: Tensor
-    count: Tensor
+    samples: Tensor
 
     @property
     def mean(self) -> Tensor:
         """The mean over this process's own samples; 0 where there are none."""
-        return self.total / self.count.clamp(min=1)
+        return self.total / self.samples.clamp(min=1)
 
 
 Losses = dict[str, Loss]

@@ -15,7 +15,7 @@ from maskrcnn.config import InputConfig, ModelConfig
 from maskrcnn.model.anchors import Anchors
 from maskrcnn.model.backbone import Backbone, build_backbone
 from maskrcnn.model.fpn import STRIDES, Pyramid
-from maskrcnn.model.losses import Losses, box_loss, class_loss, mask_loss
+from maskrcnn.model.losses import Loss, Losses, box_loss, class_loss, mask_loss
 from maskrcnn.model.mask_targets import covered_cells
 from maskrcnn.model.matching import Match, Samples, match, sample
 from maskrcnn.model.postprocess import Decoder, Detections, class_boxes, select
@@ -138,9 +138,9 @@ class MaskRCNN(nn.Module):
         """Turn proposals into boxes (B, D, 4), scores (B, D) and labels (B, D), as in `Detections`."""
         B = size_hw.shape[0]
         scores = self.score(table, proposals.boxes)
-        probabilities = scores.logits.softmax(dim=1)[:, :-1].unflatten(0, (B, -1))
+        probabilities = scores.logits.softmax(dim=1)[:, :-1].reshape(B, -1, len(self.config.classes))
         decoder = Decoder(self.box_head.std, self.config.delta_clamp)
-        boxes = class_boxes(proposals, scores.deltas.unflatten(0, (B, -1)), size_hw, decoder)
+        boxes = class_boxes(proposals, scores.deltas.reshape(B, -1, *scores.deltas.shape[1:]), size_hw, decoder)
         return select(probabilities, boxes, proposals.valid, self.config.detect, nms)
 
     def masks(self, table: Table, boxes: Tensor, labels: Tensor) -> Tensor:
@@ -153,7 +153,7 @@ class MaskRCNN(nn.Module):
         logits = self._mask_logits(table, boxes, labels, slots)
         patches = logits.new_zeros(labels.numel(), side, side)
         patches[slots] = torch.where(labels.flatten()[slots][:, None, None] >= 0, logits.sigmoid(), 0.0)
-        return patches.unflatten(0, tuple(labels.shape))
+        return patches.view(*labels.shape, side, side)
 
     def losses(self, batch: Batch) -> Losses:
         """Compute the five losses of a training step.
@@ -171,8 +171,8 @@ class MaskRCNN(nn.Module):
     def region_losses(self, table: Table, proposals: Proposals, batch: Batch) -> Losses:
         """Compute the losses of the second stage on sampled regions: `class`, `box`, `mask`."""
         boxes, matched, samples = self.sample_regions(proposals, batch)
-        regions = boxes.gather(1, samples.index[..., None].expand(-1, -1, 4))
-        target = matched.target.gather(1, samples.index)
+        regions = boxes.gather(1, samples.indices[..., None].expand(-1, -1, 4))
+        target = matched.target.gather(1, samples.indices)
         labels = torch.where(samples.positive, batch.labels.gather(1, target), len(self.config.classes))
         scores = self.score(table, regions)
         objects = batch.boxes.gather(1, target[..., None].expand(-1, -1, 4))
@@ -212,7 +212,7 @@ class MaskRCNN(nn.Module):
 
     def _mask_loss(
         self, table: Table, regions: Tensor, target: Tensor, labels: Tensor, positive: Tensor, batch: Batch
-    ):
+    ) -> Loss:
         head = self.config.box_head
         most = min(int(head.samples * head.positive_fraction), regions.shape[1])  # positives come first
         regions, target, labels, positive = (t[:, :most] for t in (regions, target, labels, positive))
@@ -279,4 +279,7 @@ def build(config: ModelConfig) -> MaskRCNN:
         BoxHead(BODIES[config.box_head.kind](channels, config.box_head), classes, config.box_head),
         MaskHead(channels, classes, config.mask_head),
     )
-    return model.to(memory_format=torch.channels_last)
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d):
+            module.weight.data = module.weight.data.contiguous(memory_format=torch.channels_last)
+    return model

@@ -37,12 +37,12 @@ class Samples(NamedTuple):
     """The boxes that a loss looks at, positives first.
 
     Attributes:
-        index: (B, S) int64 in [0, N).
+        indices: (B, S) int64 in [0, N).
         positive: (B, S) bool.
         valid: (B, S) bool. False for a slot that nothing fills.
     """
 
-    index: Tensor
+    indices: Tensor
     positive: Tensor
     valid: Tensor
 

@@ -88,9 +88,9 @@ def select(
         limit=min(config.detections, candidate.shape[1]),
         groups=label,
     )
-    found = candidate.gather(1, kept.index[..., None].expand(-1, -1, 4))
+    found = candidate.gather(1, kept.indices[..., None].expand(-1, -1, 4))
     return (
         torch.where(kept.valid[..., None], found, 0.0),
-        torch.where(kept.valid, top.values.gather(1, kept.index), 0.0),
-        torch.where(kept.valid, label.gather(1, kept.index), -1),
+        torch.where(kept.valid, top.values.gather(1, kept.indices), 0.0),
+        torch.where(kept.valid, label.gather(1, kept.indices), -1),
     )

@@ -155,7 +155,7 @@ class MaskHead(nn.Module):
         """
         for conv in self.convs:
             pooled = F.relu(conv(pooled), inplace=True)
-        logits = self.logits(F.relu(self.upsample(pooled), inplace=True)).float()
+        logits: Tensor = self.logits(F.relu(self.upsample(pooled), inplace=True)).float()
         if self.config.class_agnostic:
             return logits[:, 0]
         choice = labels.clamp(0, logits.shape[1] - 1)[:, None, None, None].expand(-1, 1, *logits.shape[2:])

@@ -137,7 +137,7 @@ class RPN(nn.Module):
             limit=min(after, width),
         )
         offset = torch.arange(L, device=boxes.device)[:, None] * width
-        index = (kept.index.view(B, L, -1) + offset).flatten(1)
+        index = (kept.indices.view(B, L, -1) + offset).flatten(1)
         return _best_of_all(boxes.flatten(1, 2), logits.flatten(1), index, kept.valid.view(B, -1), after)
 
     def _best(self, logits: Tensor, deltas: Tensor, anchors: Tensor, size_hw: Tensor, count: int) -> Proposals:
@@ -176,12 +176,12 @@ class RPN(nn.Module):
             batch.labels,
         )
         samples = sample(matched, batch.keys, ANCHOR_STREAM, config.samples, config.positive_fraction)
-        target = matched.target.gather(1, samples.index)
+        target = matched.target.gather(1, samples.indices)
         objects = batch.boxes.gather(1, target[..., None].expand(-1, -1, 4))
-        targets = encode(objects, boxes[0][samples.index], self.unit)
-        sampled = deltas.gather(1, samples.index[..., None].expand(-1, -1, 4))
+        targets = encode(objects, boxes[0][samples.indices], self.unit)
+        sampled = deltas.gather(1, samples.indices[..., None].expand(-1, -1, 4))
         return {
-            "objectness": objectness_loss(logits.gather(1, samples.index), samples.positive, samples.valid),
+            "objectness": objectness_loss(logits.gather(1, samples.indices), samples.positive, samples.valid),
             "proposal_box": box_loss(sampled, targets, samples.positive, samples.valid, config.beta),
         }
 

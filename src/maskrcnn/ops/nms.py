@@ -17,9 +17,9 @@ from maskrcnn.ops.boxes import iou
 
 
 class Kept(NamedTuple):
-    """What NMS keeps: `index` (S, D) int64 into the N boxes by falling score, `valid` (S, D) bool."""
+    """What NMS keeps: `indices` (S, D) int64 into the N boxes by falling score, `valid` (S, D) bool."""
 
-    index: Tensor
+    indices: Tensor
     valid: Tensor
 
 

@@ -17,7 +17,8 @@ def _interpolation(start: int, stop: int, low: float, high: float, side: int) ->
     """Weigh the M cells of a patch for the centres of pixels start to stop: (stop − start, M) float32."""
     at = (np.arange(start, stop) + 0.5 - low) * (side / max(high - low, 1e-6)) - 0.5
     distance = np.abs(at[:, None] - np.arange(side))
-    return np.clip(1.0 - distance, 0.0, 1.0).astype(np.float32)
+    weights: NDArray[np.float32] = np.clip(1.0 - distance, 0.0, 1.0).astype(np.float32)
+    return weights
 
 
 def paste(

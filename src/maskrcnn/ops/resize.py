@@ -47,6 +47,17 @@ def target_size(resize: str, size_hw: tuple[int, int], min_size: int, max_size: 
     return size_hw
 
 
+def padded_size(resize: str, size_hw: tuple[int, int], max_size: int, divisor: int) -> tuple[int, int]:
+    """Return the size that a resized picture is padded to: a square, or each side up to a multiple of `divisor`.
+
+    >>> padded_size("short_edge", (800, 1067), 1333, 32), padded_size("square", (768, 1000), 1000, 32)
+    ((800, 1088), (1024, 1024))
+    """
+    sides = (max_size, max_size) if resize == "square" else size_hw
+    h, w = (math.ceil(side / divisor) * divisor for side in sides)
+    return h, w
+
+
 def to_tensor(image: NDArray[np.generic]) -> Tensor:
     """Turn (h, w, C) of any dtype into (C, h, w) uint8, or float32 for every other dtype, values unchanged."""
     planes = np.ascontiguousarray(image.transpose(2, 0, 1))

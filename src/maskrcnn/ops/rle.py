@@ -78,7 +78,9 @@ def bitmap_to_counts(bitmap: Bitmap, size_hw: tuple[int, int]) -> NDArray[np.int
     touching = np.flatnonzero(edges[1:-1:2] == edges[2::2])  # a run that goes on at the top of the next column
     edges = np.delete(edges, np.concatenate([2 * touching + 1, 2 * touching + 2]))
     ends_set = edges.size > 0 and edges[-1] == H * W
-    return np.diff(np.concatenate([[0], edges, [] if ends_set else [H * W]]).astype(np.int64))
+    ends = np.concatenate([[0], edges, [] if ends_set else [H * W]]).astype(np.int64)
+    runs: NDArray[np.int64] = ends[1:] - ends[:-1]
+    return runs
 
 
 def counts_to_bitmap(counts: NDArray[np.int64], size_hw: tuple[int, int]) -> Bitmap:

@@ -74,9 +74,9 @@ def assign_levels(boxes: Tensor, levels: int) -> Tensor:
 
 
 class _Axis(NamedTuple):
-    """Cells and weights along one axis: index (R, P, n) int64, weight (R, P, n) float32."""
+    """Cells and weights along one axis: cell (R, P, n) int64, weight (R, P, n) float32."""
 
-    index: Tensor
+    cell: Tensor
     weight: Tensor
 
 
@@ -102,8 +102,8 @@ def _axis(low: Tensor, bin_size: Tensor, cells: Tensor, bins: int, samples: Tens
     above = torch.minimum(below + 1, limit - 1)
     upper = at - below
     share = counts / samples[:, None, None].to(at.dtype)
-    index = torch.stack([below, above], dim=-1).flatten(2)
-    return _Axis(index, torch.stack([(1 - upper) * share, upper * share], dim=-1).flatten(2))
+    cell = torch.stack([below, above], dim=-1).flatten(2)
+    return _Axis(cell, torch.stack([(1 - upper) * share, upper * share], dim=-1).flatten(2))
 
 
 class _Geometry(NamedTuple):
@@ -132,8 +132,8 @@ def _bags(g: _Geometry, bins: int, samples: int) -> tuple[Tensor, Tensor]:
     """List rows and weights of all bins with a fixed number of samples: (R·P·P, 4·S·S) each."""
     fixed = torch.full_like(g.cells, samples)
     x, y = _axes(g, bins, fixed, samples)
-    line = g.base[:, None, None] + y.index * g.cells[:, 0, None, None]
-    row = line[:, :, None, :, None] + x.index[:, None, :, None, :]
+    line = g.base[:, None, None] + y.cell * g.cells[:, 0, None, None]
+    row = line[:, :, None, :, None] + x.cell[:, None, :, None, :]
     weight = y.weight[:, :, None, :, None] * x.weight[:, None, :, None, :]
     bags, size = row.shape[0] * bins * bins, 4 * samples * samples
     return row.reshape(bags, size), weight.reshape(bags, size)
@@ -151,7 +151,7 @@ def _adaptive_bags(g: _Geometry, bins: int) -> tuple[Tensor, Tensor, Tensor]:
     region, p = bag // (bins * bins), bag % (bins * bins)
     k = torch.arange(len(bag), device=size.device) - start[bag]
     in_y, in_x = k // width[region], k % width[region]
-    row = g.base[region] + y.index[region, p // bins, in_y] * g.cells[region, 0] + x.index[region, p % bins, in_x]
+    row = g.base[region] + y.cell[region, p // bins, in_y] * g.cells[region, 0] + x.cell[region, p % bins, in_x]
     weight = y.weight[region, p // bins, in_y] * x.weight[region, p % bins, in_x]
     return row, weight, start
 

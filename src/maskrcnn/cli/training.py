@@ -1,0 +1,178 @@
+"""`maskrcnn train`: options to settings."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from maskrcnn.cli.words import say
+from maskrcnn.config import TrainConfig
+from maskrcnn.errors import ConfigError, InputError
+from maskrcnn.training import Devices, train
+from maskrcnn.training.setup import merge
+
+
+@dataclass(frozen=True)
+class Flags:
+    """The options of `train` that are settings; None is not given."""
+
+    epochs: int | None = None
+    batch: int | None = None
+    accumulate: int | None = None
+    learning_rate: float | None = None
+    min_size: int | None = None
+    max_size: int | None = None
+    backbone: str | None = None
+    train_layers: str | None = None
+    stages: str | None = None
+    patience: int | None = None
+    precision: str | None = None
+    seed: int | None = None
+    workers: int | None = None
+    config: Path | None = None
+    settings: tuple[str, ...] = ()
+
+
+def parse_stages(text: str) -> list[dict[str, Any]]:
+    """Read a staged schedule.
+
+    >>> parse_stages("heads:2,all:8@0.1")
+    [{'layers': 'heads', 'epochs': 2}, {'layers': 'all', 'epochs': 8, 'rate': 0.1}]
+
+    Raises:
+        InputError: A part is not layers:epochs or layers:epochs@rate.
+    """
+    stages: list[dict[str, Any]] = []
+    for part in text.split(","):
+        layers, _, rest = part.strip().partition(":")
+        epochs, _, rate = rest.partition("@")
+        try:
+            stage: dict[str, Any] = {"layers": layers, "epochs": int(epochs)}
+            stages.append({**stage, "rate": float(rate)} if rate else stage)
+        except ValueError:
+            raise InputError(f"--stages: expected layers:epochs[@rate] such as heads:10, got {part!r}") from None
+    return stages
+
+
+def parse_setting(text: str) -> dict[str, Any]:
+    """Read one dotted setting; the value is JSON, or a word.
+
+    >>> parse_setting("train.augment.turn=0.5")
+    {'train': {'augment': {'turn': 0.5}}}
+
+    Raises:
+        InputError: There is no `=`.
+    """
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise InputError(f"--set: expected name=value such as model.rpn.samples=128, got {text!r}")
+    try:
+        parsed: Any = json.loads(value)
+    except json.JSONDecodeError:
+        parsed = value
+    for part in reversed(name.split(".")):
+        parsed = {part: parsed}
+    result: dict[str, Any] = parsed
+    return result
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """Read a settings file.
+
+    Raises:
+        ConfigError: It is missing, or not a JSON object of `model` and `train`.
+    """
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: expected a settings file, got {error.strerror}") from None
+    except ValueError as error:
+        raise ConfigError(f"{path}: expected JSON, got an error: {error}") from None
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: expected a JSON object, got {type(values).__name__}")
+    return values
+
+
+def _stages(flags: Flags) -> list[dict[str, Any]] | None:
+    if flags.stages:
+        if flags.train_layers or flags.epochs:
+            raise InputError("--stages: expected it alone, got --train-layers or --epochs beside it")
+        return parse_stages(flags.stages)
+    if flags.train_layers is None and flags.epochs is None:
+        return None
+    default = TrainConfig().stages[0]
+    return [{"layers": flags.train_layers or default.layers, "epochs": flags.epochs or default.epochs}]
+
+
+def _given(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Drop what was not given, level by level."""
+    kept = {k: _given(v) if isinstance(v, Mapping) else v for k, v in values.items() if v is not None}
+    return {k: v for k, v in kept.items() if v != {}}
+
+
+def collect(flags: Flags) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Lay the settings file, `--set` and the options over each other, the last one strongest: model and train.
+
+    Raises:
+        ConfigError: The file is wrong, or a name begins with neither `model` nor `train`.
+        InputError: An option does not read.
+    """
+    values: dict[str, Any] = read_config(flags.config) if flags.config else {}
+    for setting in flags.settings:
+        values = merge(values, parse_setting(setting))
+    options = {
+        "model": {
+            "input": {"min_size": flags.min_size, "max_size": flags.max_size},
+            "backbone": {"depth": flags.backbone},
+        },
+        "train": {
+            "stages": _stages(flags),
+            "batch": flags.batch,
+            "accumulate": flags.accumulate,
+            "learning_rate": flags.learning_rate,
+            "patience": flags.patience,
+            "precision": flags.precision,
+            "seed": flags.seed,
+            "workers": flags.workers,
+        },
+    }
+    values = merge(values, _given(options))
+    unknown = [name for name in values if name not in ("model", "train")]
+    if unknown:
+        raise ConfigError(f"settings: {unknown[0]}: unknown setting; names begin with model or train")
+    model = {name: value for name, value in values.get("model", {}).items() if name != "classes"}
+    return model, values.get("train", {})
+
+
+def run_training(
+    dataset: Path,
+    out: Path,
+    val: Path | None,
+    weights: Path | None,
+    resume: bool,
+    preset: str | None,
+    flags: Flags,
+    accelerator: str,
+    devices: int,
+    nodes: int,
+) -> None:
+    """Train, and say where the model is."""
+    model, settings = collect(flags)
+    if resume and (model or settings or weights or preset):
+        raise InputError("--resume: expected no other settings, got some; a resumed run keeps its own")
+    path = train(
+        dataset,
+        out=out,
+        val=val,
+        weights=weights,
+        resume=resume,
+        preset=preset,
+        model=model,
+        settings=settings,
+        devices=Devices(accelerator, devices, nodes),
+        say=say,
+    )
+    say(f"model: {path}")

@@ -1,0 +1,170 @@
+"""Samples to a batch: pictures padded to one of a few shapes, ground truth in a fixed number of slots.
+
+Letters: B pictures, C bands, H, W height and width; G slots for objects, I slots for ignored regions, T cells
+of a table; h, w of a mask's window.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from maskrcnn.config import InputConfig
+from maskrcnn.errors import ImageError
+from maskrcnn.ops.resize import to_tensor
+from maskrcnn.ops.rle import Bitmap
+from maskrcnn.structures import Batch, Instances, MaskTable, Sample
+
+LEAST_SLOTS = 8
+
+
+def padded_shapes(config: InputConfig) -> tuple[tuple[int, int], ...]:
+    """List the few shapes (H, W) that a batch of resized pictures is padded to, smallest first.
+
+    For `short_edge` the long side is that of a square, of a 4:3 photograph or the longest allowed, lying,
+    standing or both ways; for `square` there is one shape; for `none` there is none, as any size may come.
+
+    >>> padded_shapes(InputConfig(min_size=96, max_size=160))
+    ((96, 96), (96, 128), (128, 96), (96, 160), (160, 96), (128, 128), (160, 160))
+    """
+    if config.resize == "none":
+        return ()
+    long = _up(config.max_size, config.divisor)
+    if config.resize == "square":
+        return ((long, long),)
+    short = _up(config.min_size, config.divisor)
+    photograph = _up(min(math.ceil(config.min_size * 4 / 3), config.max_size), config.divisor)
+    sides = {short, photograph, long}
+    lying, both = {(short, side) for side in sides}, {(side, side) for side in sides}
+    standing = {(W, H) for H, W in lying}
+    return tuple(sorted(lying | standing | both, key=lambda shape: (math.prod(shape), shape)))
+
+
+def padded_shape(sizes_hw: Sequence[tuple[int, int]], config: InputConfig) -> tuple[int, int]:
+    """Return the smallest of `padded_shapes` that holds all sizes, else the sizes rounded up to the divisor.
+
+    >>> padded_shape([(800, 1067), (533, 800)], InputConfig())
+    (800, 1088)
+    """
+    h, w = (max(side) for side in zip(*sizes_hw, strict=True))
+    holding = (shape for shape in padded_shapes(config) if shape[0] >= h and shape[1] >= w)
+    return next(holding, (_up(h, config.divisor), _up(w, config.divisor)))
+
+
+def _up(length: int, divisor: int) -> int:
+    return -(-length // divisor) * divisor
+
+
+def slot_count(most: int) -> int:
+    """Return the slots a batch has when no picture holds more than `most` objects: 8, 16, 32, and so on.
+
+    >>> [slot_count(n) for n in (0, 8, 9, 100)]
+    [8, 8, 16, 128]
+    """
+    return 1 << (max(most, LEAST_SLOTS) - 1).bit_length()
+
+
+def collate(samples: Sequence[Sample], keys: Sequence[int], shape_hw: tuple[int, int]) -> Batch:
+    """Make a batch; crowds become ignored regions, every other instance takes a slot.
+
+    Args:
+        samples: B pictures with as many bands each, none larger than `shape_hw`.
+        keys: B random numbers below 2**63, from which the sampling in the step follows.
+        shape_hw: Height and width to pad to, below and on the right.
+
+    Raises:
+        ImageError: The pictures differ in their number of bands.
+    """
+    for sample in samples:
+        check_bands(sample, samples[0].image.shape[2])
+    learnt = [sample.instances[~sample.instances.crowd] for sample in samples]
+    crowds = [sample.instances[sample.instances.crowd] for sample in samples]
+    G = slot_count(max(map(len, learnt)))
+    most_crowds = max(map(len, crowds))
+    return Batch(
+        images=_images([to_tensor(sample.image) for sample in samples], shape_hw),
+        size_hw=torch.tensor([sample.instances.size_hw for sample in samples], dtype=torch.int64),
+        boxes=_boxes(learnt, G),
+        labels=_labels(learnt, G),
+        ignored=_boxes(crowds, slot_count(most_crowds) if most_crowds else 0),
+        masks=mask_table([_bitmaps(instances) for instances in learnt], G),
+        keys=torch.tensor(keys, dtype=torch.int64),
+    )
+
+
+def check_bands(sample: Sample, bands: int) -> None:
+    """Refuse a picture that does not have this many bands.
+
+    Raises:
+        ImageError: It has more or fewer.
+    """
+    found = sample.image.shape[2]
+    if found != bands:
+        raise ImageError(f"{sample.path}: expected a picture with {bands} bands, got {found}")
+
+
+def _images(pictures: Sequence[Tensor], shape_hw: tuple[int, int]) -> Tensor:
+    eight_bits = all(picture.dtype == torch.uint8 for picture in pictures)
+    size = (len(pictures), pictures[0].shape[0], *shape_hw)
+    images = torch.zeros(size, dtype=torch.uint8 if eight_bits else torch.float32)  # (B, C, H, W)
+    for room, picture in zip(images, pictures, strict=True):
+        room[:, : picture.shape[1], : picture.shape[2]] = picture
+    return images
+
+
+def _boxes(pictures: Sequence[Instances], slots: int) -> Tensor:
+    boxes = np.zeros((len(pictures), slots, 4), dtype=np.float32)
+    for room, instances in zip(boxes, pictures, strict=True):
+        room[: len(instances)] = instances.boxes
+    return torch.from_numpy(boxes)
+
+
+def _labels(pictures: Sequence[Instances], slots: int) -> Tensor:
+    labels = np.full((len(pictures), slots), -1, dtype=np.int64)
+    for room, instances in zip(labels, pictures, strict=True):
+        room[: len(instances)] = instances.labels
+    return torch.from_numpy(labels)
+
+
+def _bitmaps(instances: Instances) -> list[Bitmap]:
+    return [] if instances.masks is None else list(instances.masks.crops())
+
+
+def mask_table(pictures: Sequence[Sequence[Bitmap]], slots: int) -> MaskTable:
+    """Sum up the masks of a batch; the first cell is an empty table of its own, which every empty slot names.
+
+    Args:
+        pictures: For each of the B pictures the masks of its objects in slot order, or nothing where they are
+            not known. A mask without pixels counts as not known.
+        slots: G, at least the masks of any picture.
+    """
+    B = len(pictures)
+    start = np.zeros((B, slots), dtype=np.int64)
+    window = np.zeros((B, slots, 4), dtype=np.int64)
+    tables, cells = [np.zeros(1, dtype=np.int32)], 1
+    for picture, bitmaps in enumerate(pictures):
+        for slot, (x, y, pixels) in enumerate(bitmaps):
+            if not pixels.any():
+                continue
+            start[picture, slot] = cells
+            window[picture, slot] = (x, y, *pixels.shape)
+            tables.append(_summed_area(pixels).ravel())
+            cells += tables[-1].size
+    return MaskTable(
+        sums=torch.from_numpy(np.concatenate(tables)),
+        start=torch.from_numpy(start),
+        window=torch.from_numpy(window),
+        known=torch.from_numpy(start > 0),
+    )
+
+
+def _summed_area(pixels: NDArray[np.bool_]) -> NDArray[np.int32]:
+    h, w = pixels.shape
+    table: NDArray[np.int32] = np.zeros((h + 1, w + 1), dtype=np.int32)
+    np.cumsum(np.cumsum(pixels, axis=0, dtype=np.int32), axis=1, out=table[1:, 1:])
+    return table

@@ -1,0 +1,332 @@
+"""A set of annotated pictures: kept small as it was read, decoded and drawn when a picture is asked for.
+
+A shape is kept as its source says it, corners or run lengths, and becomes pixels per access. Objects that
+cannot have pixels are listed in `left_out` when the set is opened, so that the objects of a picture and its
+annotations always stand side by side: object i of `instances(k)` is `records[k].annotations[i]`.
+
+Letters: V corners of a ring; H, W height and width of a picture; N objects of a picture.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from maskrcnn.data.images import header_size, read_image
+from maskrcnn.errors import AnnotationError
+from maskrcnn.ops.polygons import rasterise
+from maskrcnn.ops.rle import Bitmap, counts_to_bitmap, decompress
+from maskrcnn.structures import Bitmaps, Instances, Sample
+
+Box = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rings:
+    """A shape as the union of closed outlines.
+
+    Attributes:
+        rings: Each (V, 2) float64. x, y in continuous pixels, V at least 3; may leave the picture.
+    """
+
+    rings: tuple[NDArray[np.float64], ...]
+
+    def bitmap(self, size_hw: tuple[int, int]) -> Bitmap:
+        """Fill the outlines with the same pixels as pycocotools."""
+        return rasterise(self.rings, size_hw)
+
+    def extent(self) -> Box:
+        """Return x1, y1, x2, y2 of the corners."""
+        corners = np.concatenate(self.rings)
+        (x1, y1), (x2, y2) = corners.min(axis=0).tolist(), corners.max(axis=0).tolist()
+        return x1, y1, x2, y2
+
+    def to_bytes(self) -> bytes:
+        """Return what a fingerprint is made of."""
+        return b"".join(len(ring).to_bytes(8, "little") + ring.astype("<f8").tobytes() for ring in self.rings)
+
+
+@dataclass(frozen=True, slots=True)
+class Runs:
+    """A shape as COCO's compressed run lengths.
+
+    Attributes:
+        counts: The string; known to fit the picture.
+        pixels: How many pixels are set.
+    """
+
+    counts: str
+    pixels: int
+
+    def bitmap(self, size_hw: tuple[int, int]) -> Bitmap:
+        """Draw the runs."""
+        return counts_to_bitmap(decompress(self.counts), size_hw)
+
+    def to_bytes(self) -> bytes:
+        """Return what a fingerprint is made of."""
+        return self.counts.encode("ascii")
+
+
+@dataclass(frozen=True, slots=True)
+class Annotation:
+    """One annotated object.
+
+    Attributes:
+        name: What errors call it, such as `annotation 1768` or `region 3`.
+        label: Index into the class names of the set.
+        shape: Its outline or run lengths; None where the source has a box only.
+        box: x1, y1, x2, y2 as the source says, which may disagree with the shape; None where it says none.
+        area: Pixels as the source says; None where it says none.
+        crowd: True where the region holds many objects.
+    """
+
+    name: str
+    label: int
+    shape: Rings | Runs | None
+    box: Box | None = None
+    area: float | None = None
+    crowd: bool = False
+
+    def extent(self) -> Box | None:
+        """Return the box of the outline or else the one that the source says."""
+        return self.shape.extent() if isinstance(self.shape, Rings) else self.box
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One picture of a set and what is annotated on it.
+
+    Attributes:
+        name: The picture's file name as the annotation file says it.
+        path: Where it lies.
+        image_id: The id by which results name it.
+        size_hw: Upright height and width, from the annotation file or else from the picture's header.
+        annotations: Its objects.
+    """
+
+    name: str
+    path: Path
+    image_id: int
+    size_hw: tuple[int, int]
+    annotations: tuple[Annotation, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """An annotation that cannot become an object.
+
+    Attributes:
+        file: The annotation file.
+        picture: The picture's file name.
+        name: Which annotation it is.
+        reason: Why.
+    """
+
+    file: Path
+    picture: str
+    name: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.name} of {self.picture}: left out: {self.reason}"
+
+
+class Dataset(Sequence[Sample]):
+    """Annotated pictures, read one by one as they are asked for.
+
+    Attributes:
+        source: The annotation file.
+        format: Its kind, such as `coco` or `via`.
+        class_names: The K classes in label order.
+        category_ids: The file's own id of each class; 1 to K where the format has none.
+        records: The pictures with their annotations.
+        left_out: Annotations that cannot become an object.
+
+    Raises:
+        AnnotationError: The set has no picture.
+    """
+
+    def __init__(
+        self,
+        source: Path,
+        format: str,  # noqa: A002  # the attribute's name
+        class_names: Sequence[str],
+        category_ids: Sequence[int],
+        records: Sequence[Record],
+        left_out: Sequence[LeftOut] = (),
+    ) -> None:
+        if not records:
+            raise AnnotationError(f"{source}: expected at least one picture, got none")
+        self.source = source
+        self.format = format
+        self.class_names = tuple(class_names)
+        self.category_ids = tuple(category_ids)
+        self.records = tuple(records)
+        self.left_out = tuple(left_out)
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    @overload
+    def __getitem__(self, i: int) -> Sample: ...
+    @overload
+    def __getitem__(self, i: slice) -> Dataset: ...
+    def __getitem__(self, i: int | slice) -> Sample | Dataset:
+        """Read picture i and draw its masks; a slice gives a smaller set.
+
+        Raises:
+            ImageError: The picture is missing or broken.
+            AnnotationError: Its size is not the one that the annotations were made for.
+        """
+        if isinstance(i, slice):
+            return self.select(range(len(self))[i])
+        record = self.records[i]
+        image = read_image(record.path)
+        self._check_size(record, (image.shape[0], image.shape[1]))
+        return Sample(image, self.instances(i), record.path, record.image_id)
+
+    def select(self, index: Iterable[int]) -> Dataset:
+        """Return the named pictures as a set of their own, with the same classes.
+
+        Raises:
+            AnnotationError: No picture is named.
+        """
+        records = [self.records[i] for i in index]
+        names = {record.name for record in records}
+        left_out = [left for left in self.left_out if left.picture in names]
+        return Dataset(self.source, self.format, self.class_names, self.category_ids, records, left_out)
+
+    def path(self, i: int) -> Path:
+        """Return where picture i lies."""
+        return self.records[i].path
+
+    def image_id(self, i: int) -> int:
+        """Return the id by which results name picture i."""
+        return self.records[i].image_id
+
+    def size_hw(self, i: int) -> tuple[int, int]:
+        """Return the upright height and width of picture i, without decoding it."""
+        return self.records[i].size_hw
+
+    def instances(self, i: int) -> Instances:
+        """Draw the objects of picture i, without decoding it.
+
+        Boxes are the tight borders of the masks. A mask that covers the centre of no pixel gets the pixel
+        nearest to its middle. A picture on which any object has a box only has no masks at all, and that
+        object keeps its box.
+        """
+        record = self.records[i]
+        drawn = [_bitmap(annotation, record.size_hw) for annotation in record.annotations]
+        boxes = [
+            _clipped(annotation, record.size_hw) if bitmap is None else _border(bitmap)
+            for annotation, bitmap in zip(record.annotations, drawn, strict=True)
+        ]
+        bitmaps = [bitmap for bitmap in drawn if bitmap is not None]
+        return Instances(
+            record.size_hw,
+            np.array(boxes, dtype=np.float32).reshape(-1, 4),
+            np.array([annotation.label for annotation in record.annotations], dtype=np.int64),
+            self.class_names,
+            Bitmaps(bitmaps, record.size_hw) if len(bitmaps) == len(drawn) else None,
+            crowd=np.array([annotation.crowd for annotation in record.annotations], dtype=np.bool_),
+        )
+
+    def fingerprint(self) -> str:
+        """Return a SHA-256 over names, sizes and annotations, the same wherever the folder lies."""
+        digest = hashlib.sha256(json.dumps([self.class_names, self.category_ids]).encode())
+        for record in self.records:
+            digest.update(json.dumps([record.name, record.image_id, record.size_hw]).encode())
+            for annotation in record.annotations:
+                plain = [annotation.label, annotation.crowd, annotation.box, annotation.area]
+                digest.update(json.dumps(plain).encode())
+                digest.update(b"" if annotation.shape is None else annotation.shape.to_bytes())
+        return digest.hexdigest()
+
+    def _check_size(self, record: Record, size_hw: tuple[int, int]) -> None:
+        if size_hw == record.size_hw:
+            return
+        hint = ""
+        if size_hw == record.size_hw[::-1]:
+            hint = "; height and width are exchanged: was it annotated without its EXIF orientation applied?"
+        raise AnnotationError(
+            f"{self.source}: {record.name}: expected a picture of {_by(record.size_hw)} (height x width), "
+            f"got {_by(size_hw)} in {record.path}{hint}"
+        )
+
+
+def sift(records: Iterable[Record], source: Path) -> tuple[list[Record], list[LeftOut]]:
+    """Part the annotations that become objects from those that have no place in their picture."""
+    kept, left_out = [], []
+    for record in records:
+        reasons = [_reason(annotation, record.size_hw) for annotation in record.annotations]
+        usable = tuple(a for a, reason in zip(record.annotations, reasons, strict=True) if reason is None)
+        kept.append(record if len(usable) == len(reasons) else replace(record, annotations=usable))
+        left_out += [
+            LeftOut(source, record.name, annotation.name, reason)
+            for annotation, reason in zip(record.annotations, reasons, strict=True)
+            if reason is not None
+        ]
+    return kept, left_out
+
+
+def stated_or_header_size(path: Path, stated: tuple[int, int] | None) -> tuple[int, int]:
+    """Return the size that an annotation file says, or else the one in the picture's header.
+
+    Raises:
+        ImageError: Neither is to be had.
+    """
+    return header_size(path) if stated is None else stated
+
+
+def _reason(annotation: Annotation, size_hw: tuple[int, int]) -> str | None:
+    """Say why an annotation cannot become an object, or None where it can."""
+    if isinstance(annotation.shape, Runs) and annotation.shape.pixels:
+        return None
+    extent = annotation.extent()
+    if extent is None:
+        return "its mask covers no pixel and it has no box"
+    x1, y1, x2, y2 = extent
+    h, w = size_hw
+    if x1 >= w or y1 >= h or x2 < 0 or y2 < 0 or (x2 == 0 > x1) or (y2 == 0 > y1):
+        return f"it lies wholly outside of the picture of {_by(size_hw)} (height x width)"
+    if annotation.shape is None and (x1 == x2 or y1 == y2):
+        return "its box has no area"
+    return None
+
+
+def _bitmap(annotation: Annotation, size_hw: tuple[int, int]) -> Bitmap | None:
+    if annotation.shape is None:
+        return None
+    bitmap = annotation.shape.bitmap(size_hw)
+    return bitmap if bitmap.pixels.size else _nearest_pixel(_clipped(annotation, size_hw), size_hw)
+
+
+def _nearest_pixel(box: Box, size_hw: tuple[int, int]) -> Bitmap:
+    x1, y1, x2, y2 = box
+    x, y = min(math.floor((x1 + x2) / 2), size_hw[1] - 1), min(math.floor((y1 + y2) / 2), size_hw[0] - 1)
+    return Bitmap(x, y, np.ones((1, 1), dtype=np.bool_))
+
+
+def _clipped(annotation: Annotation, size_hw: tuple[int, int]) -> Box:
+    """Return the part of an annotation's extent that lies in the picture."""
+    extent = annotation.extent()
+    assert extent is not None  # `_reason` has left out what has none
+    (x1, y1, x2, y2), (h, w) = extent, size_hw
+    return max(x1, 0.0), max(y1, 0.0), min(x2, float(w)), min(y2, float(h))
+
+
+def _border(bitmap: Bitmap) -> Box:
+    h, w = bitmap.pixels.shape
+    return bitmap.x, bitmap.y, bitmap.x + w, bitmap.y + h
+
+
+def _by(size_hw: tuple[int, int]) -> str:
+    return f"{size_hw[0]}x{size_hw[1]}"

@@ -1,0 +1,143 @@
+"""A set of pictures on disk: begun, gone on with after a break, finished; never a file that is there in part.
+
+`synth.json` says which call the folder belongs to; `records.jsonl.partial` collects what the tables will say,
+one line for each picture that is there; the tables come last.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from maskrcnn.data.synth.layouts import Call, Layout, Record
+from maskrcnn.data.synth.scene import Scene
+from maskrcnn.errors import OutputError
+from maskrcnn.files import writing
+
+CALL_FILE = "synth.json"
+UNFINISHED = ".partial"
+RECORDS_FILE = "records.jsonl" + UNFINISHED
+
+
+def write_set(
+    out: Path, call: Call, layout: Layout, draw: Callable[[int], Scene], progress: Callable[[int], None]
+) -> None:
+    """Draw and write every picture that is not there yet, then the tables.
+
+    Args:
+        out: Folder of the set.
+        call: What the set is made of.
+        layout: Which files it has.
+        draw: Draws a picture, counted from 0.
+        progress: Is told how many pictures are there.
+
+    Raises:
+        OutputError: The folder holds something else, or a file cannot be written.
+    """
+    with writing(out):
+        _claim(out, call)
+        if all((out / table).is_file() for table in layout.tables):
+            progress(call.count)
+        else:
+            _write_rest(out, call, layout, draw, progress)
+        (out / RECORDS_FILE).unlink(missing_ok=True)
+
+
+def _write_rest(
+    out: Path, call: Call, layout: Layout, draw: Callable[[int], Scene], progress: Callable[[int], None]
+) -> None:
+    for picture in layout.pictures(0):
+        (out / picture).parent.mkdir(parents=True, exist_ok=True)
+    records = _finished(out, layout)
+    _replace(out / RECORDS_FILE, "".join(map(_line, records)).encode())
+    progress(len(records))
+    with (out / RECORDS_FILE).open("a", encoding="utf-8") as log:
+        for index in range(len(records), call.count):
+            scene = draw(index)
+            for path, pixels in zip(layout.pictures(index), layout.pixels(scene), strict=True):
+                _save(out / path, pixels)
+            records.append(layout.record(index, scene))
+            log.write(_line(records[-1]))
+            log.flush()
+            progress(index + 1)
+    for table, text in zip(layout.tables, layout.texts(records), strict=True):
+        _replace(out / table, text.encode())
+
+
+def _claim(out: Path, call: Call) -> None:
+    """Make the folder this call's own, or find that it is."""
+    if out.exists() and not out.is_dir():
+        raise OutputError(f"{out}: expected a folder, got a file; choose another place")
+    names = _names(out)
+    if CALL_FILE in names:
+        _compare(out, call)
+    elif names:
+        raise OutputError(
+            f"{out}: expected an empty folder or one that this command began, got a folder with {names[0]}; "
+            "choose another folder"
+        )
+    out.mkdir(parents=True, exist_ok=True)
+    _replace(out / CALL_FILE, json.dumps(call.values(), indent=1).encode())
+
+
+def _names(out: Path) -> list[str]:
+    """Return what is in a folder, except for what a broken-off write left."""
+    return sorted(path.name for path in out.glob("*") if not path.name.endswith(UNFINISHED))
+
+
+def _compare(out: Path, call: Call) -> None:
+    try:
+        found = json.loads((out / CALL_FILE).read_text(encoding="utf-8"))
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise OutputError(
+            f"{out / CALL_FILE}: expected the settings of a set, got something else; choose another folder"
+        )
+    for name, value in call.values().items():
+        if found.get(name) != value:
+            raise OutputError(
+                f"{out}: expected an empty folder or one with {name} {value}, "
+                f"got one with {name} {found.get(name)}; choose another folder"
+            )
+
+
+def _finished(out: Path, layout: Layout) -> list[Record]:
+    """Return the records of the pictures, from the first on, that an earlier call finished."""
+    records: list[Record] = []
+    for line in _lines(out / RECORDS_FILE):
+        there = all((out / picture).is_file() for picture in layout.pictures(len(records)))
+        try:
+            record = json.loads(line)
+        except ValueError:  # the line that was being written when the call broke off
+            break
+        if not there:
+            break
+        records.append(record)
+    return records
+
+
+def _lines(path: Path) -> Iterable[str]:
+    return path.read_text(encoding="utf-8").splitlines() if path.is_file() else ()
+
+
+def _line(record: Record) -> str:
+    return json.dumps(record) + "\n"
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Write a file that is at no moment there in part; what a kill leaves, the next call writes over."""
+    unfinished = path.with_name(path.name.removesuffix(UNFINISHED) + ".new" + UNFINISHED)
+    unfinished.write_bytes(content)
+    unfinished.replace(path)
+
+
+def _save(path: Path, pixels: NDArray[np.uint8]) -> None:
+    unfinished = path.with_name(path.name + UNFINISHED)
+    Image.fromarray(pixels).save(unfinished, format="PNG", compress_level=3)
+    unfinished.replace(path)

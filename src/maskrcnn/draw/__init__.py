@@ -1,0 +1,1 @@
+"""Pictures: instances over their picture, and a report as one file."""

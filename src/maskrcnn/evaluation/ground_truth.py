@@ -1,0 +1,121 @@
+"""Annotations as the COCO evaluation wants them: boxes and areas as their file states them, where it does.
+
+The published numbers of COCO need the file's own `bbox` and `area`: they come from polygons, not from pixels.
+In the wild a `bbox` may contradict its outline (corners instead of width and height is usual); such a box is
+taken from the mask instead, and counted in the notes.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from maskrcnn.data.dataset import Rings
+from maskrcnn.ops.rle import RLE, Bitmap, encode
+
+if TYPE_CHECKING:
+    from maskrcnn.data.dataset import Annotation, Box, Dataset, Runs
+
+BOX_TOLERANCE = 2.0
+"""Pixels by which an edge of a file's `bbox` may differ from its outline before the outline is believed."""
+
+
+class Truth(NamedTuple):
+    """One annotated object: `bbox` is x, y, width, height; `area` decides small, medium or large."""
+
+    image_id: int
+    category_id: int
+    bbox: list[float]
+    area: float
+    crowd: bool
+    rle: RLE | None
+
+
+@dataclass(frozen=True)
+class GroundTruth:
+    """What detections are measured against.
+
+    Attributes:
+        sizes_hw: Height and width of each picture, by its id.
+        names: The name of each class, by its id, in label order.
+        objects: All annotated objects, crowds too, picture by picture.
+        notes: What the reader of the numbers should know about the annotations.
+    """
+
+    sizes_hw: dict[int, tuple[int, int]]
+    names: dict[int, str]
+    objects: tuple[Truth, ...]
+    notes: tuple[str, ...] = ()
+
+
+def from_dataset(dataset: Dataset) -> GroundTruth:
+    """Take the annotations of a data set; boxes alone are objects without a mask."""
+    taken: Counter[str] = Counter()
+    objects = [
+        _truth(annotation, record.image_id, dataset.category_ids[annotation.label], record.size_hw, taken)
+        for record in dataset.records
+        for annotation in record.annotations
+    ]
+    notes = [f"{count} of {len(objects)} annotations: {what}" for what, count in sorted(taken.items())]
+    if dataset.left_out:
+        notes.append(f"{len(dataset.left_out)} annotations are left out, such as {dataset.left_out[0]}")
+    sizes = {record.image_id: record.size_hw for record in dataset.records}
+    names = dict(zip(dataset.category_ids, dataset.class_names, strict=True))
+    return GroundTruth(sizes, names, tuple(objects), tuple(notes))
+
+
+def from_coco(values: Mapping[str, Any], source: str = "ground truth") -> GroundTruth:
+    """Take the content of a COCO annotation file, whose pictures need not be there.
+
+    Args:
+        values: `images`, `annotations` and `categories`.
+        source: Where they come from, for the error.
+
+    Raises:
+        AnnotationError: They are not what COCO says.
+    """
+    from maskrcnn.data.formats import coco
+
+    return from_dataset(coco.read(Path(source), document=dict(values), pictures="optional"))
+
+
+def _truth(
+    annotation: Annotation, image_id: int, category_id: int, size_hw: tuple[int, int], taken: Counter[str]
+) -> Truth:
+    if annotation.shape is None:
+        assert annotation.box is not None  # an annotation with neither is refused or left out on reading
+        box, area, rle = annotation.box, annotation.area or _box_area(annotation.box), None
+    else:
+        box, area, rle = _measure(annotation, annotation.shape, size_hw, taken)
+    x1, y1, x2, y2 = box
+    return Truth(image_id, category_id, [x1, y1, x2 - x1, y2 - y1], area, annotation.crowd, rle)
+
+
+def _measure(
+    annotation: Annotation, shape: Rings | Runs, size_hw: tuple[int, int], taken: Counter[str]
+) -> tuple[Box, float, RLE]:
+    """Choose a mask's box and area: what the file states, unless it states none or contradicts the mask."""
+    bitmap = shape.bitmap(size_hw)
+    rle, pixels = encode(bitmap, size_hw), float(np.count_nonzero(bitmap.pixels))
+    outline = shape.extent() if isinstance(shape, Rings) else _border(bitmap)
+    drawn = _border(bitmap) if pixels else outline
+    if annotation.box is None:
+        return drawn, annotation.area or pixels, rle
+    if np.abs(np.subtract(annotation.box, outline)).max() > BOX_TOLERANCE:
+        taken[f"bbox is off the outline by more than {BOX_TOLERANCE:g} pixels; taken from the mask"] += 1
+        return drawn, pixels, rle
+    return annotation.box, annotation.area or pixels, rle
+
+
+def _border(bitmap: Bitmap) -> Box:
+    h, w = bitmap.pixels.shape
+    return float(bitmap.x), float(bitmap.y), float(bitmap.x + w), float(bitmap.y + h)
+
+
+def _box_area(box: Box) -> float:
+    return (box[2] - box[0]) * (box[3] - box[1])

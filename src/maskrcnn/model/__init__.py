@@ -1,0 +1,1 @@
+"""The network: the papers in plain PyTorch, every stage callable alone."""

@@ -1,0 +1,179 @@
+"""What a run starts from: settings that fit the data and the machine, and the weights.
+
+Letters: N objects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from maskrcnn.config import (
+    BackboneConfig,
+    BoxHeadConfig,
+    InputConfig,
+    MaskHeadConfig,
+    ModelConfig,
+    PyramidConfig,
+    RPNConfig,
+)
+from maskrcnn.data.dataset import Dataset
+from maskrcnn.errors import InputError
+from maskrcnn.model.mask_rcnn import MaskRCNN, build
+from maskrcnn.model.weights import read
+from maskrcnn.ops.resize import target_size
+from maskrcnn.training.anchors import fit_anchors
+from maskrcnn.training.transfer import Transfer, transfer
+
+LOOK_AT = 200  # pictures from which sizes and pixel statistics are taken
+
+
+class Preset(NamedTuple):
+    """A model's parts for a kind of machine, and the longest short edge it is given."""
+
+    backbone: BackboneConfig
+    pyramid: PyramidConfig
+    rpn: RPNConfig
+    box_head: BoxHeadConfig
+    mask_head: MaskHeadConfig
+    short_edge: int
+
+
+PRESETS = {
+    "full": Preset(
+        BackboneConfig(depth="resnet50", norm="group"),
+        PyramidConfig(norm="group"),
+        RPNConfig(),
+        BoxHeadConfig(),
+        MaskHeadConfig(norm="group"),
+        800,
+    ),
+    "small": Preset(
+        BackboneConfig(depth="resnet18", norm="group"),
+        PyramidConfig(channels=64, norm="group"),
+        RPNConfig(pre_nms_train=500, pre_nms=300, proposals_train=300, proposals=200),
+        BoxHeadConfig(channels=256, samples=128),
+        MaskHeadConfig(channels=64, norm="group"),
+        512,
+    ),
+}
+
+
+def choose_preset(device: torch.device) -> str:
+    """Return `full` for an accelerator and `small` for a CPU."""
+    return "small" if device.type == "cpu" else "full"
+
+
+def _looked_at(dataset: Dataset) -> NDArray[np.int64]:
+    return np.unique(np.linspace(0, len(dataset) - 1, min(len(dataset), LOOK_AT)).astype(np.int64))
+
+
+def pixel_statistics(dataset: Dataset) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return mean and std of each band; those of ImageNet for 8-bit RGB, which ready weights expect.
+
+    Raises:
+        ImageError: A picture can't be read.
+    """
+    first = dataset[0].image
+    if first.shape[2] == 3 and first.dtype == np.uint8:
+        return InputConfig().mean, InputConfig().std
+    moments = []
+    for i in _looked_at(dataset):
+        pixels = dataset[int(i)].image.reshape(-1, first.shape[2]).astype(np.float64)
+        moments.append((pixels.mean(axis=0), (pixels**2).mean(axis=0)))
+    mean, square = np.mean(moments, axis=0)
+    std = np.sqrt(np.maximum(square - mean**2, 1e-12))
+    return tuple(mean.tolist()), tuple(np.maximum(std, 1e-6).tolist())
+
+
+def object_sides(dataset: Dataset, config: InputConfig) -> NDArray[np.float64]:
+    """Return (N, 2) float64, width and height of objects in the resized picture, from at most 200 pictures."""
+    sides = [np.zeros((0, 2))]
+    for i in _looked_at(dataset):
+        instances = dataset.instances(int(i))
+        target = target_size(config.resize, instances.size_hw, config.min_size, config.max_size)
+        boxes = instances.boxes[~instances.crowd].astype(np.float64)
+        sides.append((boxes[:, 2:] - boxes[:, :2]) * (target[0] / instances.size_hw[0]))
+    return np.concatenate(sides)
+
+
+def fitting_config(dataset: Dataset, preset: str) -> ModelConfig:
+    """Choose settings for training from scratch: size, anchors and pixel statistics from the data.
+
+    Args:
+        dataset: The training pictures.
+        preset: `small` or `full`.
+
+    Raises:
+        InputError: There is no such preset.
+        ImageError: A picture can't be read.
+    """
+    if preset not in PRESETS:
+        raise InputError(f"preset: expected one of {', '.join(PRESETS)}, got {preset}")
+    parts = PRESETS[preset]
+    sizes = np.array([dataset.size_hw(int(i)) for i in _looked_at(dataset)])
+    short = int(min(np.median(sizes.min(axis=1)), parts.short_edge))
+    aspect = float(np.quantile(sizes.max(axis=1) / sizes.min(axis=1), 0.9))
+    long = int(np.ceil(short * min(max(aspect, 1.0), 2.0)))
+    mean, std = pixel_statistics(dataset)
+    picture = InputConfig(mean=mean, std=std, min_size=short, max_size=long)
+    return ModelConfig(
+        classes=dataset.class_names,
+        input=picture,
+        backbone=parts.backbone,
+        pyramid=parts.pyramid,
+        anchors=fit_anchors(object_sides(dataset, picture)),
+        rpn=parts.rpn,
+        box_head=parts.box_head,
+        mask_head=parts.mask_head,
+    )
+
+
+def merge(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay nested changes over nested values.
+
+    >>> merge({"a": {"b": 1, "c": 2}}, {"a": {"c": 3}})
+    {'a': {'b': 1, 'c': 3}}
+    """
+    merged = dict(values)
+    for name, change in changes.items():
+        below = merged.get(name)
+        merged[name] = merge(below, change) if isinstance(change, Mapping) and isinstance(below, Mapping) else change
+    return merged
+
+
+class Start(NamedTuple):
+    """A model to train, and what became of every tensor of the weights it starts from (none: all fresh)."""
+
+    model: MaskRCNN
+    transfers: Sequence[Transfer]
+
+
+def start_model(dataset: Dataset, weights: Path | None, preset: str, changes: Mapping[str, Any], seed: int) -> Start:
+    """Build the model that a run begins with.
+
+    Args:
+        dataset: The training pictures; their classes become the model's.
+        weights: A model file to start from, whose settings are kept; None starts fresh.
+        preset: `small` or `full`, for a fresh start.
+        changes: Nested settings that override the chosen ones.
+        seed: Fresh weights follow from it.
+
+    Raises:
+        ConfigError: A change does not fit.
+        WeightsError: The file is missing, broken, or not one of this package.
+        ImageError: A picture can't be read.
+    """
+    torch.manual_seed(seed)
+    if weights is None:
+        config = fitting_config(dataset, preset)
+        return Start(build(ModelConfig.parse(merge(config.model_dump(mode="json"), changes))), [])
+    old = read(weights)
+    kept = {**old.config.model_dump(mode="json"), "classes": list(dataset.class_names)}
+    model = build(ModelConfig.parse(merge(kept, changes)))
+    return Start(model, transfer(model, old.tensors, old.config.classes))
