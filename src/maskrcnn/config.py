@@ -138,8 +138,8 @@ class BackboneConfig(Settings):
 
     Attributes:
         depth: Which network.
-        norm: `frozen` keeps batch statistics and scales as they were loaded; `batch` learns them; `group` uses groups of
-            channels of one picture, the choice for training from scratch with small batches.
+        norm: `frozen` keeps batch statistics and scales as they were loaded; `batch` learns them; `group` uses
+            groups of channels of one picture, the choice for training from scratch with small batches.
         stride_in: Which convolution of a bottleneck halves the picture: the first 1x1 or the 3x3.
     """
 

@@ -186,10 +186,8 @@ class Instances:
             if length != n:
                 raise ValueError(f"{name}: expected {n} to go with the labels, got {length}")
         if self.masks is not None and (len(self.masks), self.masks.size_hw) != (n, self.size_hw):
-            raise ValueError(
-                f"masks: expected {n} of {self.size_hw}, got {len(self.masks)} of {self.masks.size_hw}"
-            )
-        if n and not (0 <= self.labels.min() and self.labels.max() < len(self.class_names)):
+            raise ValueError(f"masks: expected {n} of {self.size_hw}, got {len(self.masks)} of {self.masks.size_hw}")
+        if n and not (self.labels.min() >= 0 and self.labels.max() < len(self.class_names)):
             raise ValueError(
                 f"labels: expected 0 to {len(self.class_names) - 1}, got {self.labels.min()} to {self.labels.max()}"
             )
@@ -271,7 +269,7 @@ class Batch(NamedTuple):
         images: (B, C, H, W) uint8 or float32. Pixel values as read, before normalisation; the padding is zero.
         size_hw: (B, 2) int64. Height and width of each picture without padding.
         boxes: (B, G, 4) float32 x1, y1, x2, y2. Pixels of the padded picture.
-        labels: (B, G) int64. Classes in [0, K); −1 for an empty slot.
+        labels: (B, G) int64. Classes in [0, K); -1 for an empty slot.
         ignored: (B, I, 4) float32. Regions that are neither object nor background (crowds); zero area when empty.
         masks: The masks of the boxes.
         keys: (B) int64. A random number a picture, from which all sampling in the step follows.

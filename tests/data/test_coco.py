@@ -233,9 +233,7 @@ def test_names_with_folders_and_from_other_systems(tmp_path: Path) -> None:
     Image.new("RGB", SIZE[::-1]).save(tmp_path / "sub/a.png")
     Image.new("RGB", SIZE[::-1]).save(tmp_path / "b.png")
     names = ["sub/a.png", "sub\\a.png", str(tmp_path / "b.png"), "C:\\data\\b.png", "/elsewhere/b.png"]
-    images = [
-        {"id": i, "file_name": name, "height": SIZE[0], "width": SIZE[1]} for i, name in enumerate(names)
-    ]
+    images = [{"id": i, "file_name": name, "height": SIZE[0], "width": SIZE[1]} for i, name in enumerate(names)]
     (tmp_path / "set.json").write_text(json.dumps(document(images=images)))
     dataset = open_dataset(tmp_path / "set.json")
     assert [dataset.path(i).name for i in range(5)] == ["a.png", "a.png", "b.png", "b.png", "b.png"]
@@ -244,9 +242,7 @@ def test_names_with_folders_and_from_other_systems(tmp_path: Path) -> None:
 def test_missing_pictures(tmp_path: Path) -> None:
     images = [{"id": i, "file_name": f"{i}.png", "height": 6, "width": 8} for i in range(5)]
     (tmp_path / "set.json").write_text(json.dumps(document(images=images)))
-    with pytest.raises(
-        ImageError, match=r"set\.json: 5 of 5 pictures are missing: 0\.png, 1\.png, 2\.png, \.\.\.; "
-    ):
+    with pytest.raises(ImageError, match=r"set\.json: 5 of 5 pictures are missing: 0\.png, 1\.png, 2\.png, \.\.\.; "):
         open_dataset(tmp_path)
     dataset = open_dataset(tmp_path, pictures="optional")
     assert [len(dataset.instances(i)) for i in range(5)] == [0] * 5
@@ -353,9 +349,7 @@ def _same_as_pycocotools(path: Path) -> int:
         found = dataset.instances(i)
         assert len(found) == len(by_image[dataset.image_id(i)])
         ids = [dataset.category_ids[label] for label in found.labels]
-        for mask, annotation, category_id in zip(
-            found.masks.dense(), by_image[dataset.image_id(i)], ids, strict=True
-        ):
+        for mask, annotation, category_id in zip(found.masks.dense(), by_image[dataset.image_id(i)], ids, strict=True):
             rle = pycocotools.frPyObjects(annotation["segmentation"], h, w)
             expected = pycocotools.decode(pycocotools.merge(rle) if isinstance(rle, list) else rle)
             np.testing.assert_array_equal(mask, expected.astype(bool))
@@ -376,9 +370,7 @@ def test_coco_tiny_80_has_its_80_classes_and_all_pictures_open() -> None:
     dataset = open_dataset(TINY / "instances_train2017.json")
     assert (len(dataset), len(dataset.class_names), dataset.category_ids[-1]) == (80, 80, 90)
     assert sum(sample.instances.crowd.sum() for sample in dataset) == 6
-    with pytest.raises(
-        AnnotationError, match=r"got annotations/instances_train2017\.json, annotations/instances_val"
-    ):
+    with pytest.raises(AnnotationError, match=r"got annotations/instances_train2017\.json, annotations/instances_val"):
         open_dataset(TINY.parent)
 
 
@@ -395,10 +387,7 @@ def test_random_polygons_have_the_pixels_of_pycocotools(make) -> None:
     pycocotools = pytest.importorskip("pycocotools.mask")
     rng = np.random.default_rng(3)
     for steps in (1, 2, 100):  # whole, half and hundredth pixels
-        rings = [
-            [(np.round(rng.uniform(-3, 11, 2 * rng.integers(3, 9)) * steps) / steps).tolist()]
-            for _ in range(100)
-        ]
+        rings = [[(np.round(rng.uniform(-3, 11, 2 * rng.integers(3, 9)) * steps) / steps).tolist()] for _ in range(100)]
         dataset = make(*[{"segmentation": ring} for ring in rings])
         shapes = [annotation.shape for annotation in dataset.records[0].annotations]
         names = {annotation.name for annotation in dataset.records[0].annotations}

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from maskrcnn.errors import AnnotationError, OutputError
 from maskrcnn.data.formats.coco_results import parse_results, read_results, to_coco_results, write_results
+from maskrcnn.errors import AnnotationError, OutputError
 from maskrcnn.ops.rle import decode
 from maskrcnn.structures import Instances, Patches
 

@@ -24,12 +24,8 @@ SQUARE = Rings((np.array([[1.0, 1], [3, 1], [3, 3], [1, 3]]),))
 def coco_document(count: int = 1, **image: object) -> dict[str, object]:
     polygon = [[1, 1, 3, 1, 3, 3, 1, 3]]
     return {
-        "images": [
-            {"id": i, "file_name": f"{i}.png", "height": 6, "width": 8, **image} for i in range(count)
-        ],
-        "annotations": [
-            {"id": i, "image_id": i, "category_id": 1, "segmentation": polygon} for i in range(count)
-        ],
+        "images": [{"id": i, "file_name": f"{i}.png", "height": 6, "width": 8, **image} for i in range(count)],
+        "annotations": [{"id": i, "image_id": i, "category_id": 1, "segmentation": polygon} for i in range(count)],
         "categories": [{"id": 1, "name": "cat"}],
     }
 
@@ -89,9 +85,7 @@ def test_a_picture_of_another_size_is_an_error_with_the_exif_hint(tmp_path: Path
     ):
         open_dataset(tmp_path)[0]
     dump(tmp_path / "set.json", coco_document(height=12, width=16))
-    with pytest.raises(
-        AnnotationError, match=r"expected a picture of 12x16 \(height x width\), got 6x8 in [^;]*$"
-    ):
+    with pytest.raises(AnnotationError, match=r"expected a picture of 12x16 \(height x width\), got 6x8 in [^;]*$"):
         open_dataset(tmp_path)[0]
 
 
@@ -149,9 +143,7 @@ def test_the_fingerprint_sees_every_change() -> None:
         ([[7.9, 2], [9, 2], [9, 2.1]], (7, 2)),
     ],
 )
-def test_an_object_that_covers_no_pixel_centre_gets_the_nearest_pixel(
-    ring: list, pixel: tuple[int, int]
-) -> None:
+def test_an_object_that_covers_no_pixel_centre_gets_the_nearest_pixel(ring: list, pixel: tuple[int, int]) -> None:
     annotation = Annotation("annotation 1", 0, Rings((np.array(ring, dtype=np.float64),)))
     records, left_out = sift([Record("a", Path("a"), 1, SIZE, (annotation,))], Path("set"))
     assert left_out == []
@@ -217,16 +209,12 @@ def test_other_json_beside_it_does_no_harm(tmp_path: Path) -> None:
 def test_several_annotation_files_are_listed(tmp_path: Path) -> None:
     dump(tmp_path / "a.json", coco_document())
     dump(tmp_path / "annotations/b.json", coco_document())
-    with pytest.raises(
-        FormatError, match=r"expected one annotation file, got a\.json, annotations/b\.json; name"
-    ):
+    with pytest.raises(FormatError, match=r"expected one annotation file, got a\.json, annotations/b\.json; name"):
         open_dataset(tmp_path)
 
 
 def test_format_errors_say_what_was_looked_for_and_found(tmp_path: Path) -> None:
-    with pytest.raises(
-        FormatError, match=r"nowhere: expected an annotation file or a folder with one, got no such"
-    ):
+    with pytest.raises(FormatError, match=r"nowhere: expected an annotation file or a folder with one, got no such"):
         open_dataset(tmp_path / "nowhere")
     with pytest.raises(
         FormatError, match=r"expected via_region_data\.json or a JSON file of VIA or COCO, .*; found nothing$"

@@ -125,9 +125,7 @@ def test_sixteen_bit_grey_png_with_alpha_is_refused_and_not_squashed(tmp_path: P
 
 
 def test_float_and_32_bit_grey_keep_their_values(save) -> None:
-    same(
-        save(Image.fromarray(DEEP.astype(np.float32) / 7), "f.tif"), (DEEP.astype(np.float32) / 7)[..., None]
-    )
+    same(save(Image.fromarray(DEEP.astype(np.float32) / 7), "f.tif"), (DEEP.astype(np.float32) / 7)[..., None])
     same(save(Image.fromarray(DEEP.astype(np.int32) * 9), "i.tif"), (DEEP.astype(np.int32) * 9)[..., None])
 
 
@@ -228,9 +226,7 @@ def test_animated_gives_the_first_frame(save, name: str) -> None:
     same(save(frames[0], name, save_all=True, append_images=frames[1:], **options), np.zeros_like(RGB))
 
 
-@pytest.mark.parametrize(
-    "name", ["a.jpg", "a.png", "a.webp", "a.bmp", "a.gif", "a.tif", "deep.tif", "deep.png"]
-)
+@pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.webp", "a.bmp", "a.gif", "a.tif", "deep.tif", "deep.png"])
 def test_a_file_that_is_cut_off_is_an_error_and_never_half_a_picture(save, tmp_path: Path, name: str) -> None:
     deep = rng.integers(0, 65536, (40, 50), dtype=np.uint16)
     pixels = deep if name.startswith("deep") else (deep >> 8).astype(np.uint8)[..., None].repeat(3, axis=2)
@@ -308,9 +304,7 @@ def test_absurdly_large_pictures_are_refused(tmp_path: Path) -> None:
 
 
 def test_large_pictures_give_no_warning(tmp_path: Path) -> None:
-    Image.new("1", (10_000, 9_000)).save(
-        tmp_path / "large.png"
-    )  # 90 million pixels: Pillow warns from 89.5 on
+    Image.new("1", (10_000, 9_000)).save(tmp_path / "large.png")  # 90 million pixels: Pillow warns from 89.5 on
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert header_size(tmp_path / "large.png") == (9_000, 10_000)

@@ -123,9 +123,7 @@ def test_leaving_an_epoch_early_with_workers_leaves_nothing_behind(unbroken):
     assert same_stream(list(loader), unbroken[6:])
 
 
-@pytest.mark.parametrize(
-    "make", [lambda: loader_of(workers=2), lambda: evaluation_loader(Drawn(), CONFIG, 2, 2)]
-)
+@pytest.mark.parametrize("make", [lambda: loader_of(workers=2), lambda: evaluation_loader(Drawn(), CONFIG, 2, 2)])
 def test_closing_ends_the_workers_and_iterating_starts_new_ones(make):
     before = set(multiprocessing.active_children())
     loader = make()

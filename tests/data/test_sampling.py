@@ -30,9 +30,7 @@ def sampler_of(lying: int, standing: int, batch_size: int, seed: int = 3, **rank
     epoch=st.integers(0, 5),
 )
 @settings(max_examples=100, deadline=None)
-def test_every_picture_comes_once_and_the_last_batch_is_filled_up(
-    lying, standing, batch_size, world_size, epoch
-):
+def test_every_picture_comes_once_and_the_last_batch_is_filled_up(lying, standing, batch_size, world_size, epoch):
     if lying + standing == 0:
         return
     sampler = sampler_of(lying, standing, batch_size, world_size=world_size)

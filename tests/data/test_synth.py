@@ -88,9 +88,7 @@ def test_an_object_that_would_hide_another_is_refused_and_leaves_no_trace() -> N
 @pytest.mark.parametrize(("x", "shown"), [(-1, True), (-2, False), (-3, False), (9, False)])
 def test_what_lies_outside_the_picture_counts_as_hidden(x: int, shown: bool) -> None:
     canvas = Canvas((4, 4))
-    assert (
-        canvas.add(block(x, 0, np.ones((9, 9))), 0.5, 1) is shown
-    )  # 3 pixels wide: 2/3, 1/3, 0, 0 of it are inside
+    assert canvas.add(block(x, 0, np.ones((9, 9))), 0.5, 1) is shown  # 3 pixels wide: 2/3, 1/3, 0, 0 of it are inside
 
 
 # Solids: rays against a slow walk along them
@@ -383,9 +381,7 @@ def test_a_folder_with_something_else_is_refused_and_left_alone(tmp_path: Path) 
         ({"layout": "pose-bowl"}, "layout pose-bowl, got one with layout coco"),
     ],
 )
-def test_a_set_of_another_call_is_refused_and_left_alone(
-    change: dict[str, Any], sentence: str, tmp_path: Path
-) -> None:
+def test_a_set_of_another_call_is_refused_and_left_alone(change: dict[str, Any], sentence: str, tmp_path: Path) -> None:
     asked: dict[str, Any] = {"kind": "shapes", "count": 2, "size_hw": SIZE}
     synthesise(out=tmp_path, **asked)
     before = contents(tmp_path)

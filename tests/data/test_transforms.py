@@ -71,9 +71,7 @@ def same(a: Sample, b: Sample) -> bool:
 
 
 def boxes_are_tight(sample: Sample) -> bool:
-    tight = Bitmaps(
-        [trim(Bitmap(0, 0, plane)) for plane in sample.instances.masks.dense()], sample.instances.size_hw
-    )
+    tight = Bitmaps([trim(Bitmap(0, 0, plane)) for plane in sample.instances.masks.dense()], sample.instances.size_hw)
     return np.array_equal(tight.boxes(), sample.instances.boxes)
 
 
@@ -140,9 +138,7 @@ def test_crop_without_masks_measures_the_boxes_and_keeps_crowds():
 
 
 def test_an_object_whose_mask_has_no_pixels_is_moved_as_a_box():
-    masks = Bitmaps(
-        [Bitmap(0, 0, np.zeros((0, 0), dtype=bool)), Bitmap(1, 0, np.ones((1, 1), dtype=bool))], (2, 4)
-    )
+    masks = Bitmaps([Bitmap(0, 0, np.zeros((0, 0), dtype=bool)), Bitmap(1, 0, np.ones((1, 1), dtype=bool))], (2, 4))
     boxes = np.array([[0.25, 0.5, 0.75, 1.0], [1, 0, 2, 1]], dtype=np.float32)
     instances = Instances((2, 4), boxes, np.zeros(2, dtype=np.int64), NAMES, masks)
     sample = Sample(np.zeros((2, 4, 3), dtype=np.uint8), instances, Path("a.png"), 0)
@@ -211,9 +207,7 @@ def test_resize_scales_boxes_without_masks_and_ramps_stay_ramps():
     assert resized.image[0, 1:3, 0].tolist() == [2500, 4500]
 
 
-@pytest.mark.parametrize(
-    ("way", "expected"), [("short_edge", (6, 9)), ("square", (8, 12)), ("none", (40, 60))]
-)
+@pytest.mark.parametrize(("way", "expected"), [("short_edge", (6, 9)), ("square", (8, 12)), ("none", (40, 60))])
 def test_resize_knows_the_ways_of_the_settings(way, expected):
     config = InputConfig(resize=way, min_size=6, max_size=12)
     sample = make_sample(np.zeros((0, 40, 60)))

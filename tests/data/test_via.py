@@ -106,9 +106,7 @@ def test_circle_and_ellipse(make, shape: Json, rx: float, ry: float, theta: floa
     mask = make(region(shape)).instances(0).masks.dense()[0]
     y, x = np.mgrid[:H, :W] + 0.5
     dx, dy = x - 40, y - 30.5
-    along = dx * math.cos(theta) + dy * math.sin(
-        theta
-    )  # y points down, so theta turns clockwise on the screen
+    along = dx * math.cos(theta) + dy * math.sin(theta)  # y points down, so theta turns clockwise on the screen
     across = dy * math.cos(theta) - dx * math.sin(theta)
     inside = (along / rx) ** 2 + (across / ry) ** 2
     assert mask[inside < 0.9].all()
@@ -139,9 +137,7 @@ def test_points_and_lines_are_left_out_with_a_reason(make) -> None:
 def test_shapes_beyond_the_border_are_cut_and_those_outside_listed(make) -> None:
     beyond = polygon((-5, -5), (10, -5), (10, 10), (-5, 10))
     outside = polygon((W, 0), (W + 9, 0), (W + 9, 9))
-    dataset = make(
-        region(beyond), region(outside), region({"name": "rect", "x": 5, "y": 5, "width": 0, "height": 0})
-    )
+    dataset = make(region(beyond), region(outside), region({"name": "rect", "x": 5, "y": 5, "width": 0, "height": 0}))
     assert dataset.instances(0).boxes.tolist() == [[0, 0, 10, 10], [5, 5, 6, 6]]
     assert [left.name for left in dataset.left_out] == ["region 1"]
 
@@ -227,9 +223,7 @@ def test_errors_name_the_file_and_the_region(make, shape: Json, words: str) -> N
 def test_two_entries_for_one_picture_are_an_error(tmp_path: Path) -> None:
     entries = {"a.png1": {"filename": "a.png"}, "a.png2": {"filename": "a.png"}}
     (tmp_path / "set.json").write_text(json.dumps(entries))
-    with pytest.raises(
-        AnnotationError, match=r"set\.json: a\.png2: expected one entry for a\.png, got a second"
-    ):
+    with pytest.raises(AnnotationError, match=r"set\.json: a\.png2: expected one entry for a\.png, got a second"):
         open_dataset(tmp_path)
 
 
@@ -243,9 +237,7 @@ def test_missing_pictures_are_an_error_for_via_says_no_sizes(make, tmp_path: Pat
     make(region(SQUARE))
     (tmp_path / "a.png").unlink()
     for pictures in ("required", "optional"):
-        with pytest.raises(
-            ImageError, match=r"via_region_data\.json: 1 of 1 pictures are missing: a\.png; looked in"
-        ):
+        with pytest.raises(ImageError, match=r"via_region_data\.json: 1 of 1 pictures are missing: a\.png; looked in"):
             open_dataset(tmp_path, pictures=pictures)
 
 

@@ -40,9 +40,7 @@ def test_points_lie_where_their_numbers_say() -> None:
 
 
 def test_what_is_not_finite_is_left_out() -> None:
-    drawing = layout(
-        Chart("t", "step", "loss", [Curve("loss", [1, 2, 3], [1.0, float("nan"), float("inf")])])
-    )
+    drawing = layout(Chart("t", "step", "loss", [Curve("loss", [1, 2, 3], [1.0, float("nan"), float("inf")])]))
     assert len(drawing.lines[0].points) == 1
 
 

@@ -21,9 +21,7 @@ def _boxes(draw: st.DrawFn) -> PixelBox:
 
 
 @given(_boxes(), st.lists(_boxes(), max_size=5), st.integers(1, 200), st.integers(1, 100))
-def test_a_plate_keeps_its_size_and_stays_in_the_picture(
-    box: PixelBox, taken: list[PixelBox], w: int, h: int
-) -> None:
+def test_a_plate_keeps_its_size_and_stays_in_the_picture(box: PixelBox, taken: list[PixelBox], w: int, h: int) -> None:
     x1, y1, x2, y2 = place((w, h), box, taken, (200, 100))
     assert (x2 - x1, y2 - y1) == (w, h)
     assert x1 >= 0

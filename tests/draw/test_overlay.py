@@ -53,10 +53,7 @@ def test_a_ring_has_an_outline_on_both_sides() -> None:
 def test_a_contour_is_what_is_near_the_outside(pixels: np.ndarray, width: int) -> None:
     h, w = pixels.shape
     outside = [
-        (y, x)
-        for y in range(-1, h + 1)
-        for x in range(-1, w + 1)
-        if not (0 <= y < h and 0 <= x < w and pixels[y, x])
+        (y, x) for y in range(-1, h + 1) for x in range(-1, w + 1) if not (0 <= y < h and 0 <= x < w and pixels[y, x])
     ]
     expected = [
         [bool(pixels[y, x]) and any(abs(y - b) + abs(x - a) <= width for b, a in outside) for x in range(w)]
@@ -66,9 +63,7 @@ def test_a_contour_is_what_is_near_the_outside(pixels: np.ndarray, width: int) -
 
 
 def test_small_objects_stay_visible_on_large_ones() -> None:
-    drawn = np.array(
-        overlay(GREY, _instances(_block(30, 20, 10, 10), _block(5, 5, 70, 50)), captions=["", ""])
-    )
+    drawn = np.array(overlay(GREY, _instances(_block(30, 20, 10, 10), _block(5, 5, 70, 50)), captions=["", ""]))
     assert drawn[20, 35].tolist() == list(palette(CLASSES)[0])
 
 
@@ -76,13 +71,9 @@ def test_a_crowd_is_hatched_and_its_box_dashed() -> None:
     crowd = np.array(overlay(GREY, _instances(_block(0, 0, 80, 60), crowd=True), captions=[""]))
     body = (crowd[10:50, 10:70] != 100).any(axis=2)
     assert 0.4 < body.mean() < 0.6
-    boxes_only = Instances(
-        (60, 80), np.array([[2, 2, 70, 50]], dtype=np.float32), np.array([0]), CLASSES, None
-    )
+    boxes_only = Instances((60, 80), np.array([[2, 2, 70, 50]], dtype=np.float32), np.array([0]), CLASSES, None)
     dashed = Instances((60, 80), boxes_only.boxes, boxes_only.labels, CLASSES, None, crowd=np.array([True]))
-    whole, parts = (
-        (np.array(overlay(GREY, i, captions=[""])) != 100).any(axis=2).sum() for i in (boxes_only, dashed)
-    )
+    whole, parts = ((np.array(overlay(GREY, i, captions=[""])) != 100).any(axis=2).sum() for i in (boxes_only, dashed))
     assert whole == 2 * 68 + 2 * 46  # a frame one pixel wide
     assert 0.4 * whole < parts < 0.7 * whole
 
@@ -137,9 +128,7 @@ def test_a_wrong_number_of_captions_or_pixels_is_refused() -> None:
     instances = _instances(_block(0, 0, 2, 2))
     with pytest.raises(InputError, match="captions: expected 1, one an instance, got 2"):
         overlay(GREY, instances, captions=["a", "b"])
-    with pytest.raises(
-        ImageError, match=r"expected the instances' height and width \(60, 80\), got \(80, 60\)"
-    ):
+    with pytest.raises(ImageError, match=r"expected the instances' height and width \(60, 80\), got \(80, 60\)"):
         overlay(GREY.transpose(1, 0, 2), instances)
 
 

@@ -35,9 +35,7 @@ def test_a_name_alone_has_its_own_colour(name: str) -> None:
 def test_another_process_gives_the_same_colours() -> None:
     code = "from maskrcnn.draw.palette import palette; print(palette(['cat', 'dog', 'cow']))"
     environment = {**os.environ, "PYTHONHASHSEED": "123"}
-    run = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
-    )
+    run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert run.stdout.strip() == str(palette(["cat", "dog", "cow"]))
 
 

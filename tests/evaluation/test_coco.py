@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from maskrcnn.data.dataset import Annotation, Dataset, LeftOut, Record, Rings
+from maskrcnn.data.formats.coco_results import read_results, to_coco_results
 from maskrcnn.errors import AnnotationError, InputError, OutputError
 from maskrcnn.evaluation.coco import Metrics, class_table, evaluate_results, numbers, table, write
-from maskrcnn.data.formats.coco_results import read_results, to_coco_results
 from maskrcnn.ops.rle import Bitmap, encode
 
 FAKE = Path(__file__).parents[2] / "../shared/data/coco_eval_fake100/dataset/cocoapi"
@@ -81,8 +81,7 @@ def _pycocotools(truth: dict[str, Any], results: list[dict[str, Any]], kind: str
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
 
-    other = "segmentation" if kind == "bbox" else "bbox"
-    results = [{key: value for key, value in one.items() if key != other} for one in copy.deepcopy(results)]
+    results = copy.deepcopy(results)
     with contextlib.redirect_stdout(io.StringIO()):
         annotated = COCO()
         annotated.dataset = copy.deepcopy(truth)
@@ -121,7 +120,9 @@ def _truth(*objects: dict[str, Any]) -> dict[str, Any]:
     return {
         "images": [{"id": 1, "height": 100, "width": 200, "file_name": "1.png"}],
         "categories": [{"id": 5, "name": "cat"}, {"id": 7, "name": "dog"}],
-        "annotations": [{"id": i, "image_id": 1, **one} for i, one in enumerate(objects)],
+        "annotations": [
+            {"id": i, "image_id": 1, **one} for i, one in enumerate(objects, start=1)
+        ],  # 0 means unmatched there
     }
 
 
@@ -166,12 +167,16 @@ def test_one_detection_of_two_thirds_overlap_counts_at_the_thresholds_below_it()
     }
 
 
-def test_a_mask_counts_by_its_own_area_and_not_by_its_box() -> None:
-    # A stray mask of 10 pixels in a box of 150 x 90: it must not lower AP_large of masks.
-    stray = {**_found(0, 0, 150, 90, score=0.95), "segmentation": _rectangle(190, 90, 10, 1)}
-    metrics = evaluate_results(_truth(_object(0, 0, 100, 95)), [stray, _found(0, 0, 100, 95)])
-    assert metrics["mask/AP_large"] == 1.0
-    assert metrics["mask/AP"] == pytest.approx(0.5)
+def test_a_mask_counts_as_large_by_its_records_box_and_without_one_by_its_pixels() -> None:
+    # A stray mask of 10 pixels in a box of 150 x 90 lowers AP_large of masks only while the record has its box.
+    truth = _truth(_object(0, 0, 100, 95))
+    results = [{**_found(0, 0, 150, 90, score=0.95), "segmentation": _rectangle(190, 90, 10, 1)}, _found(0, 0, 100, 95)]
+    boxless = [{key: value for key, value in result.items() if key != "bbox"} for result in results]
+    assert evaluate_results(truth, results)["mask/AP_large"] == pytest.approx(0.5)
+    assert evaluate_results(truth, boxless)["mask/AP_large"] == 1.0
+    for each in (results, boxless):
+        expected = dict(zip(NAMES, _pycocotools(truth, each, "segm"), strict=True))
+        assert evaluate_results(truth, each)["mask/AP_large"] == pytest.approx(expected["AP_large"])
 
 
 def test_detections_on_a_crowd_are_neither_right_nor_wrong() -> None:
@@ -260,9 +265,7 @@ def test_results_of_other_data_are_refused(change: dict[str, Any], sentence: str
 def test_results_half_boxes_half_masks_can_not_be_measured() -> None:
     box, mask = _found(0, 0, 10, 10), _found(0, 0, 10, 10)
     del box["segmentation"], mask["bbox"]
-    with pytest.raises(
-        AnnotationError, match="nothing can be measured: no box numbers: 1 of 2 results have no box"
-    ):
+    with pytest.raises(AnnotationError, match="nothing can be measured: no box numbers: 1 of 2 results have no box"):
         evaluate_results(_truth(), [box, mask])
 
 

@@ -30,14 +30,10 @@ def test_box_and_area_are_the_file_s_own() -> None:
 def test_a_box_off_its_outline_is_not_believed() -> None:
     truth = from_coco(_file(segmentation=[SQUARE], bbox=[2, 3, 12, 13], area=156))
     assert (truth.objects[0].bbox, truth.objects[0].area) == ([2, 3, 10, 10], 100)
-    assert truth.notes == (
-        "1 of 1 annotations: bbox is off the outline by more than 2 pixels; taken from the mask",
-    )
+    assert truth.notes == ("1 of 1 annotations: bbox is off the outline by more than 2 pixels; taken from the mask",)
 
 
-@pytest.mark.parametrize(
-    "given", [{}, {"area": 100}, {"bbox": [2, 3, 10, 10]}, {"bbox": [2, 3, 10, 10], "area": 0}]
-)
+@pytest.mark.parametrize("given", [{}, {"area": 100}, {"bbox": [2, 3, 10, 10]}, {"bbox": [2, 3, 10, 10], "area": 0}])
 def test_what_is_not_stated_comes_from_the_mask(given: dict[str, Any]) -> None:
     truth = from_coco(_file(segmentation=[SQUARE], **given))
     assert (truth.objects[0].bbox, truth.objects[0].area) == ([2, 3, 10, 10], 100)

@@ -13,7 +13,9 @@ def rows(*boxes: tuple[float, float, float, float]) -> torch.Tensor:
     return torch.tensor([boxes], dtype=torch.float32)
 
 
-def simple_match(boxes: torch.Tensor, objects: torch.Tensor, labels: torch.Tensor, ignored: torch.Tensor = NONE) -> Match:
+def simple_match(
+    boxes: torch.Tensor, objects: torch.Tensor, labels: torch.Tensor, ignored: torch.Tensor = NONE
+) -> Match:
     return match(boxes, objects, labels, ignored, positive_iou=0.7, negative_iou=0.3, ignored_overlap=0.5)
 
 

@@ -31,8 +31,8 @@ def random_boxes(n: int, seed: int) -> tuple[torch.Tensor, torch.Tensor, torch.T
 def test_equals_the_greedy_definition(way: NMS, n: int, seed: int, threshold: float, limit: int) -> None:
     boxes, scores, groups = random_boxes(n, seed)
     kept = way(
-        boxes[None], scores[None], threshold, valid=torch.ones(1, n, dtype=torch.bool), limit=limit, groups=groups[None],
-        block=16,  # type: ignore[call-arg]  # several blocks from few boxes
+        boxes[None], scores[None], threshold,
+        valid=torch.ones(1, n, dtype=torch.bool), limit=limit, groups=groups[None], block=16,  # type: ignore[call-arg]  # several blocks from few boxes
     )  # fmt: skip
     assert kept.indices[0][kept.valid[0]].tolist() == greedy(boxes, scores, groups, threshold)[:limit]
 

@@ -20,9 +20,7 @@ def dense(bitmap: Bitmap, size_hw: tuple[int, int]) -> NDArray[np.bool_]:
 
 
 @given(masks, st.integers(-5, 9), st.integers(-5, 9), st.integers(1, 15), st.integers(1, 15))
-def test_window_encodes_to_the_bytes_of_pycocotools(
-    pixels: NDArray[np.bool_], x: int, y: int, h: int, w: int
-) -> None:
+def test_window_encodes_to_the_bytes_of_pycocotools(pixels: NDArray[np.bool_], x: int, y: int, h: int, w: int) -> None:
     bitmap = Bitmap(x, y, pixels)
     expected = coco_mask.encode(np.asfortranarray(dense(bitmap, (h, w)).astype(np.uint8)))
     assert encode(bitmap, (h, w))["counts"] == expected["counts"].decode()

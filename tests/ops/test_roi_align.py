@@ -33,7 +33,11 @@ def slow_roi_align(plane: Tensor, box: list[float], stride: int, bins: int, rati
     for p in range(bins):
         for q in range(bins):
             points = [
-                bilinear(plane, y1 + (p + (i + 0.5) / samples_y) * bin_h - 0.5, x1 + (q + (j + 0.5) / samples_x) * bin_w - 0.5)
+                bilinear(
+                    plane,
+                    y1 + (p + (i + 0.5) / samples_y) * bin_h - 0.5,
+                    x1 + (q + (j + 0.5) / samples_x) * bin_w - 0.5,
+                )
                 for i in range(samples_y)
                 for j in range(samples_x)
             ]

@@ -32,10 +32,10 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _options(
-    version: Annotated[  # noqa: ARG001 - acts by its callback
+    version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,  # noqa: ARG001
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None: ...
 
 
@@ -48,7 +48,9 @@ Batch = Annotated[int, typer.Option(min=1, help="Pictures read together; those o
 
 @app.command()
 def train(
-    dataset: Annotated[Path, typer.Argument(metavar="DATA", help="Pictures with annotations: a folder or file in a known format.")],
+    dataset: Annotated[
+        Path, typer.Argument(metavar="DATA", help="Pictures with annotations: a folder or file in a known format.")
+    ],
     out: Annotated[Path, typer.Option(help="The run's folder: model, checkpoints, logs, samples, settings.")],
     val: Annotated[Path | None, typer.Option(help="Pictures to measure AP on while training.")] = None,
     weights: Annotated[
@@ -105,7 +107,8 @@ def train(
 @app.command()
 def evaluate(
     paths: Annotated[
-        list[Path], typer.Argument(metavar="[MODEL] DATA", help="A model file and annotated pictures; DATA alone with --results.")
+        list[Path],
+        typer.Argument(metavar="[MODEL] DATA", help="A model file and annotated pictures; DATA alone with --results."),
     ],
     out: Annotated[Path | None, typer.Option(help="Folder for metrics.json and predictions.json.")] = None,
     results: Annotated[
@@ -115,7 +118,7 @@ def evaluate(
     batch: Batch = 1,
     workers: Workers = 0,
 ) -> None:
-    """Measure AP and AR of boxes and masks as COCO does: `maskrcnn evaluate run/model.safetensors photos/val --out scores`.
+    """Measure AP and AR as COCO does: `maskrcnn evaluate run/model.safetensors photos/val --out scores`.
 
     Every number is printed with its IoU range, area and limit of detections. In Python: `maskrcnn.evaluate`.
     """
@@ -133,9 +136,7 @@ def predict(
     pictures: Annotated[list[str], typer.Argument(metavar="PICTURES...", help="Files, folders and globs.")],
     out: Annotated[Path, typer.Option(help="Folder for overlays, predictions.json and pictures.json.")],
     json_lines: Annotated[bool, typer.Option("--json", help="Print JSON lines instead of words.")] = False,
-    score: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Leave out objects below this probability.")
-    ] = None,
+    score: Annotated[float | None, typer.Option(min=0, max=1, help="Leave out objects below this probability.")] = None,
     device: Device = None,
     batch: Batch = 1,
     workers: Workers = 0,

@@ -49,7 +49,8 @@ def run_evaluation_of_results(paths: list[Path], results: Path, out: Path | None
     """Measure results that were made elsewhere."""
     if len(paths) != 1:
         raise InputError(f"evaluate: expected DATA alone beside --results, got {len(paths)} path(s)")
-    metrics = evaluate_results(open_dataset(paths[0]), read_results(results), source=str(results))
+    dataset = open_dataset(paths[0], pictures="optional")
+    metrics = evaluate_results(dataset, read_results(results), source=str(results))
     if out is not None:
         write(metrics, out / "metrics.json")
     _show(metrics, out)

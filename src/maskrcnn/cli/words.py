@@ -20,7 +20,8 @@ def say(line: str) -> None:
 class Advance(Protocol):
     """Moves a progress bar: what is done, of how many."""
 
-    def __call__(self, done: int, total: int) -> None: ...
+    def __call__(self, done: int, total: int) -> None:
+        """Move it."""
 
 
 @contextmanager

@@ -73,9 +73,7 @@ def crop(sample: Sample, x: int, y: int, size_hw: tuple[int, int], min_share: fl
     old = sample.instances
     boxes = np.clip(old.boxes - np.array([x, y, x, y]), 0, np.array([w, h, w, h]))
     window = sample.image[y : y + h, x : x + w]
-    moved = _moved(
-        sample, window, boxes, lambda mask: clip(Bitmap(mask.x - x, mask.y - y, mask.pixels), size_hw)
-    )
+    moved = _moved(sample, window, boxes, lambda mask: clip(Bitmap(mask.x - x, mask.y - y, mask.pixels), size_hw))
     share = _remaining(old, moved.instances, boxes)
     crowd = old.crowd | (share < min_share)
     return replace(moved, instances=replace(moved.instances, crowd=crowd)[share > 0])
@@ -119,9 +117,7 @@ def resize_mask(mask: Bitmap, size_hw: tuple[int, int], new_hw: tuple[int, int])
     return trim(Bitmap(x, y, half if half.any() else covered == covered.max()))
 
 
-def _covered(
-    values: NDArray[np.int64], first: int, length: int, new_length: int
-) -> tuple[int, NDArray[np.int64]]:
+def _covered(values: NDArray[np.int64], first: int, length: int, new_length: int) -> tuple[int, NDArray[np.int64]]:
     """Sum the rows that each new row covers, counted in 1 / new_length of an old row.
 
     Args:
@@ -139,9 +135,7 @@ def _covered(
     whole, part = edges // new_length, edges % new_length
     above: NDArray[np.int64] = np.zeros((n + 1, values.shape[1]), dtype=np.int64)
     np.cumsum(values, axis=0, out=above[1:])
-    up_to_edge: NDArray[np.int64] = (
-        above[whole] * new_length + part[:, None] * values[np.minimum(whole, n - 1)]
-    )
+    up_to_edge: NDArray[np.int64] = above[whole] * new_length + part[:, None] * values[np.minimum(whole, n - 1)]
     return start, np.diff(up_to_edge, axis=0)
 
 

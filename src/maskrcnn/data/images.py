@@ -95,8 +95,7 @@ def to_array(image: str | Path | Image.Image | NDArray[np.generic]) -> NDArray[n
     if isinstance(image, np.ndarray):
         return _checked(image)
     raise InputError(
-        "image: expected a path, a Pillow picture or an array (height, width, bands), "
-        f"got {type(image).__name__}"
+        f"image: expected a path, a Pillow picture or an array (height, width, bands), got {type(image).__name__}"
     )
 
 
@@ -152,9 +151,7 @@ def _pictures_at(path: Path) -> list[Path]:
     else:
         raise ImageError(f"{path}: expected a picture or a folder of pictures, got no such file or folder")
     if not pictures:
-        raise ImageError(
-            f"{path}: expected pictures ({', '.join(sorted(IMAGE_SUFFIXES))}), found none; {hint}"
-        )
+        raise ImageError(f"{path}: expected pictures ({', '.join(sorted(IMAGE_SUFFIXES))}), found none; {hint}")
     return sorted(pictures, key=natural_key)
 
 
@@ -182,9 +179,7 @@ def _decoding(path: Path) -> Iterator[None]:
         raise ImageError(f"{path}: expected at most {limit:,} pixels, got more") from None
     except MemoryError:
         raise ImageError(f"{path}: expected a picture that fits into memory, got a larger one") from None
-    except (
-        Exception
-    ) as error:  # the decoders raise whatever their own slip is: struct.error, SyntaxError, KeyError
+    except Exception as error:  # the decoders raise whatever their own slip is: struct.error, SyntaxError, KeyError
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise ImageError(f"{path}: expected a whole picture, got one that can't be read: {reason}") from error
 
@@ -266,9 +261,7 @@ def _png_chunks(file: BinaryIO) -> Iterator[bytes]:
 
 def _bands(image: Image.Image) -> NDArray[np.generic]:
     if 0 in image.size:
-        raise ImageError(
-            f"{getattr(image, 'filename', 'image')}: expected at least one pixel, got {image.size}"
-        )
+        raise ImageError(f"{getattr(image, 'filename', 'image')}: expected at least one pixel, got {image.size}")
     if image.mode.startswith("I;16") or (image.mode == "I" and image.format in {"PNG", "PPM"}):
         return np.array(image).astype(np.uint16)[..., None]
     if image.mode in {"I", "F"}:
@@ -294,8 +287,7 @@ def _deep_colour(image: Image.Image, path: Path) -> NDArray[np.generic]:
     """
     if _raw_mode(image) == "LA;16B":
         raise ImageError(
-            f"{path}: expected a PNG of 8 bits or without alpha, got 16-bit grey with alpha; "
-            "save it without alpha"
+            f"{path}: expected a PNG of 8 bits or without alpha, got 16-bit grey with alpha; save it without alpha"
         )
     high = np.array(image).astype(np.uint16)
     with Image.open(path) as again:
@@ -351,9 +343,7 @@ def _open_tiff(path: Path) -> Iterator[TiffFile]:
     finally:
         logger.removeHandler(complaints)
     if complaints.grave:
-        raise ImageError(
-            f"{path}: expected a whole picture, got one that can't be read: {complaints.grave[0]}"
-        )
+        raise ImageError(f"{path}: expected a whole picture, got one that can't be read: {complaints.grave[0]}")
 
 
 def _read_tiff(path: Path) -> NDArray[np.generic]:
@@ -398,16 +388,12 @@ def _tiff_axes(tiff: TiffFile, path: Path) -> tuple[str, tuple[int, ...]]:
     elif "S" not in axes:
         axes = axes.replace("C", "S")
     if 0 in shape or any(axes.count(letter) != 1 for letter in "YX") or axes.count("Q") + axes.count("S") > 1:
-        raise ImageError(
-            f"{path}: expected height, width and bands, got axes {series.axes} of {series.shape}"
-        )
+        raise ImageError(f"{path}: expected height, width and bands, got axes {series.axes} of {series.shape}")
     if series.dtype.kind not in "buif":
         raise ImageError(f"{path}: expected real numbers, got {series.dtype}")
     values = math.prod(n for a, n in zip(axes, shape, strict=True) if a in "YXS")
     if values * series.dtype.itemsize > _MOST_TIFF_BYTES:
-        raise ImageError(
-            f"{path}: expected at most {_MOST_TIFF_BYTES >> 30} GiB, got {series.dtype} of {shape}"
-        )
+        raise ImageError(f"{path}: expected at most {_MOST_TIFF_BYTES >> 30} GiB, got {series.dtype} of {shape}")
     return axes, shape
 
 
@@ -416,11 +402,7 @@ def _is_plain(tiff: TiffFile, axes: str) -> bool:
     page = tiff.series[0].keyframe
     bands = page.samplesperpixel - sum(extra in (1, 2) for extra in page.extrasamples)
     in_page = "S" not in axes or "S" in page.axes
-    return bool(
-        in_page
-        and page.dtype in (np.uint8, np.bool_)
-        and bands in ((4,) if page.photometric == 5 else (1, 3))
-    )
+    return bool(in_page and page.dtype in (np.uint8, np.bool_) and bands in ((4,) if page.photometric == 5 else (1, 3)))
 
 
 def _first_frame(tiff: TiffFile, axes: str) -> NDArray[np.generic]:

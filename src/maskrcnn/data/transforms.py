@@ -175,9 +175,7 @@ class ScaleJitter:
         return _crop_somewhere(resize(sample, (h, w)), (min(h, H), min(w, W)), self.min_share, rng)
 
 
-def _crop_somewhere(
-    sample: Sample, size_hw: tuple[int, int], min_share: float, rng: np.random.Generator
-) -> Sample:
+def _crop_somewhere(sample: Sample, size_hw: tuple[int, int], min_share: float, rng: np.random.Generator) -> Sample:
     y, x = (int(rng.integers(a - b + 1)) for a, b in zip(sample.instances.size_hw, size_hw, strict=True))
     return crop(sample, x, y, size_hw, min_share)
 

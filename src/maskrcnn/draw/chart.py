@@ -157,9 +157,7 @@ def layout(chart: Chart, width: int = 420, height: int = 250) -> Drawing:
         (left, top, right, bottom),
         x_axis.ticks([mark for mark in ticks(0.0, x_end, 5) if mark <= x_end]),
         y_axis.ticks(y_marks),
-        tuple(
-            _line(curve, x, y, x_axis, y_axis) for curve, (x, y, _) in zip(chart.curves, thinned, strict=True)
-        ),
+        tuple(_line(curve, x, y, x_axis, y_axis) for curve, (x, y, _) in zip(chart.curves, thinned, strict=True)),
         f"Each point is the mean of {run} neighbouring values." if run > 1 else "",
     )
 

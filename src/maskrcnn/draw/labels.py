@@ -86,9 +86,7 @@ def _shorten(line: str, size: int, width: int) -> tuple[str, tuple[int, int]]:
     return line, (min(_extent(line, size)[0], width), extent[1])
 
 
-def place(
-    extent: tuple[int, int], box: PixelBox, taken: Sequence[PixelBox], size_wh: tuple[int, int]
-) -> PixelBox:
+def place(extent: tuple[int, int], box: PixelBox, taken: Sequence[PixelBox], size_wh: tuple[int, int]) -> PixelBox:
     """Find a place for a plate at its box: the first that is free, else the one that hides least.
 
     Args:

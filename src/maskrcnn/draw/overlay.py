@@ -69,10 +69,7 @@ def overlay(
 
 def names(instances: Instances) -> list[str]:
     """Caption annotations: the class name, and whether it is a crowd."""
-    return [
-        f"{name} (crowd)" if crowd else name
-        for name, crowd in zip(instances.names, instances.crowd, strict=True)
-    ]
+    return [f"{name} (crowd)" if crowd else name for name, crowd in zip(instances.names, instances.crowd, strict=True)]
 
 
 def names_and_scores(instances: Instances) -> list[str]:
@@ -82,9 +79,7 @@ def names_and_scores(instances: Instances) -> list[str]:
     >>> names_and_scores(Instances((4, 4), boxes, np.array([0]), ("cat",), scores=np.float32([0.875])))
     ['cat 0.88']
     """
-    return [
-        f"{name} {score:.2f}" for name, score in zip(names(instances), instances.scores.tolist(), strict=True)
-    ]
+    return [f"{name} {score:.2f}" for name, score in zip(names(instances), instances.scores.tolist(), strict=True)]
 
 
 def line_width(size_hw: tuple[int, int]) -> int:
@@ -184,9 +179,7 @@ def contour(pixels: NDArray[np.bool_], width: int) -> NDArray[np.bool_]:
     inside = pixels
     for _ in range(width):
         framed[1:-1, 1:-1] = inside
-        inside = (
-            framed[1:-1, 1:-1] & framed[:-2, 1:-1] & framed[2:, 1:-1] & framed[1:-1, :-2] & framed[1:-1, 2:]
-        )
+        inside = framed[1:-1, 1:-1] & framed[:-2, 1:-1] & framed[2:, 1:-1] & framed[1:-1, :-2] & framed[1:-1, 2:]
     return pixels & ~inside
 
 

@@ -112,9 +112,7 @@ def _to_srgb(lab: NDArray[np.float64]) -> NDArray[np.float64]:
         ]
     )
     linear = np.clip((lab @ to_cone.T) ** 3 @ to_linear.T, 0, 1)
-    srgb: NDArray[np.float64] = np.where(
-        linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055
-    )
+    srgb: NDArray[np.float64] = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
     return srgb
 
 

@@ -1,7 +1,6 @@
 """COCO's average precision and recall of boxes and masks, over all classes and per class.
 
-The matching is faster-coco-eval's; the numbers are those of pycocotools. A detection's mask counts as small,
-medium or large by its own pixels, even where its record has a box (pycocotools would take the box's area).
+The matching is faster-coco-eval's; the numbers are those that pycocotools gives for the same two files.
 
 References: https://cocodataset.org/#detection-eval
 Letters: T IoU thresholds, R recall levels, K classes, A area ranges, L limits of detections.
@@ -18,9 +17,9 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from maskrcnn.data.formats.coco_results import Result, write_json
 from maskrcnn.errors import AnnotationError, InputError
 from maskrcnn.evaluation.ground_truth import GroundTruth, Truth, from_coco, from_dataset
-from maskrcnn.data.formats.coco_results import Result, write_json
 from maskrcnn.ops.rle import decompress
 
 if TYPE_CHECKING:
@@ -60,9 +59,7 @@ class Number(NamedTuple):
         >>> numbers()[1].describe()
         'average precision, IoU 0.50, all areas, at most 100 detections a picture and class'
         """
-        limit = (
-            f"at most {self.detections} detection{'' if self.detections == 1 else 's'} a picture and class"
-        )
+        limit = f"at most {self.detections} detection{'' if self.detections == 1 else 's'} a picture and class"
         return f"average {self.quantity}, IoU {self.iou_range}, {_AREA_WORDS[self.area]}, {limit}"
 
 
@@ -243,10 +240,7 @@ def _measure(
     all_numbers = numbers(limits)
     overall = {f"{kind}/{number.name}": _mean(_pick(arrays, number, limits)) for number in all_numbers}
     per_class: list[Values] = [
-        {
-            f"{kind}/{number.name}": _mean(_pick(arrays, number, limits)[..., order[i]])
-            for number in all_numbers
-        }
+        {f"{kind}/{number.name}": _mean(_pick(arrays, number, limits)[..., order[i]]) for number in all_numbers}
         for i in truth.names
     ]
     return overall, per_class
@@ -255,9 +249,7 @@ def _measure(
 _IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
 
 
-def _pick(
-    arrays: dict[str, NDArray[np.float64]], number: Number, limits: tuple[int, ...]
-) -> NDArray[np.float64]:
+def _pick(arrays: dict[str, NDArray[np.float64]], number: Number, limits: tuple[int, ...]) -> NDArray[np.float64]:
     """Cut what a number is the mean of out of precision (T, R, K, A, L) or recall (T, K, A, L): (..., K)."""
     chosen = arrays[number.quantity][..., AREAS.index(number.area), limits.index(number.detections)]
     if number.iou is None:
@@ -328,6 +320,8 @@ def _measures(kind: Kind, result: Result) -> dict[str, Any]:
     if kind == "box":
         return {"bbox": result["bbox"], "area": result["bbox"][2] * result["bbox"][3]}
     rle = result["segmentation"]
+    if "bbox" in result:  # as pycocotools: a record's box, where it has one, decides whether it is small or large
+        return {"segmentation": rle, "area": result["bbox"][2] * result["bbox"][3]}
     return {"segmentation": rle, "area": float(decompress(rle["counts"])[1::2].sum())}
 
 

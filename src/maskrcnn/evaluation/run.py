@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from maskrcnn.data.dataset import Dataset
+from maskrcnn.data.formats.coco_results import Result, to_coco_results, write_results
 from maskrcnn.errors import InputError
 from maskrcnn.evaluation.coco import Metrics, evaluate_results, write
-from maskrcnn.data.formats.coco_results import Result, to_coco_results, write_results
 from maskrcnn.prediction import Predictor, load
 from maskrcnn.prediction.stream import predict_all, strictly
 from maskrcnn.structures import Instances
@@ -51,9 +51,7 @@ def predict_dataset(
     return strictly(predict_all(predictor, len(indices), picture, batch=batch, workers=workers))
 
 
-def results_of(
-    found: Instances, image_id: int, category_ids: Sequence[int], known: Sequence[int]
-) -> list[Result]:
+def results_of(found: Instances, image_id: int, category_ids: Sequence[int], known: Sequence[int]) -> list[Result]:
     """Write one picture's objects as COCO results, those of classes that the data has."""
     results = to_coco_results(found, image_id, category_ids)
     return [result for result in results if result["category_id"] in known]

@@ -180,9 +180,7 @@ class MaskRCNN(nn.Module):
         positive, valid, label = samples.positive.flatten(), samples.valid.flatten(), labels.flatten()
         return {
             "class": class_loss(scores.logits, label, valid),
-            "box": box_loss(
-                _of_class(scores.deltas, label), targets, positive, valid, self.config.box_head.beta
-            ),
+            "box": box_loss(_of_class(scores.deltas, label), targets, positive, valid, self.config.box_head.beta),
             "mask": self._mask_loss(table, regions, target, labels, samples.positive, batch),
         }
 
@@ -205,9 +203,7 @@ class MaskRCNN(nn.Module):
             negative_iou=head.positive_iou,
             ignored_overlap=self.config.ignored_overlap,
         )
-        matched = matched._replace(
-            positive=matched.positive & present, negative=matched.negative & present
-        )
+        matched = matched._replace(positive=matched.positive & present, negative=matched.negative & present)
         return boxes, matched, sample(matched, batch.keys, REGION_STREAM, head.samples, head.positive_fraction)
 
     def _mask_loss(
@@ -220,9 +216,7 @@ class MaskRCNN(nn.Module):
         slots = filled_slots(known)
         picture = torch.arange(len(regions), device=regions.device).repeat_interleave(most)[slots]
         side = 2 * self.config.mask_head.pool
-        wanted = covered_cells(
-            batch.masks, picture, target.flatten()[slots], regions.flatten(0, 1)[slots], side
-        )
+        wanted = covered_cells(batch.masks, picture, target.flatten()[slots], regions.flatten(0, 1)[slots], side)
         logits = self._mask_logits(table, regions, labels, slots)
         return mask_loss(logits, wanted, known.flatten()[slots])
 
@@ -232,9 +226,7 @@ class MaskRCNN(nn.Module):
         B, R = labels.shape
         flat = boxes.flatten(0, 1)[slots]
         picture = torch.arange(B, device=boxes.device).repeat_interleave(R)[slots]
-        pooled = roi_align(
-            table, flat, picture, assign_levels(flat, ROI_LEVELS), head.pool, head.sampling_ratio
-        )
+        pooled = roi_align(table, flat, picture, assign_levels(flat, ROI_LEVELS), head.pool, head.sampling_ratio)
         logits: Tensor = self.mask_head(pooled, labels.flatten()[slots])
         return logits
 

@@ -69,7 +69,7 @@ def match(
     Args:
         boxes: (1 or B, N, 4) float32. The same for all pictures (anchors), or of each (proposals).
         objects: (B, G, 4) float32.
-        labels: (B, G) int64. −1 for an empty slot.
+        labels: (B, G) int64. -1 for an empty slot.
         ignored: (B, I, 4) float32. Regions that are neither object nor background.
         positive_iou: At least this much is positive.
         negative_iou: Less than this is negative.
@@ -98,7 +98,7 @@ def adopt_orphans(matched: Match, boxes: Tensor, objects: Tensor, labels: Tensor
         matched: From `match`.
         boxes: (1 or B, N, 4) float32.
         objects: (B, G, 4) float32.
-        labels: (B, G) int64. −1 for an empty slot.
+        labels: (B, G) int64. -1 for an empty slot.
     """
     positive = matched.positive
     for _, part in _overlaps(boxes, objects, labels >= 0):

@@ -77,7 +77,5 @@ class ConvNorm(nn.Sequential):
         groups: int = 1,
     ) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(
-            in_channels, channels, kernel, stride, kernel // 2, groups=groups, bias=norm == "none"
-        )
+        self.conv = nn.Conv2d(in_channels, channels, kernel, stride, kernel // 2, groups=groups, bias=norm == "none")
         self.norm = build_norm(norm, channels)

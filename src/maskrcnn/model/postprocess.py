@@ -23,7 +23,7 @@ class Detections(NamedTuple):
     Attributes:
         boxes: (B, D, 4) float32 x1, y1, x2, y2. Pixels of the padded picture, inside the picture.
         scores: (B, D) float32 in [0, 1]. 0 in an empty slot.
-        labels: (B, D) int64. −1 for an empty slot.
+        labels: (B, D) int64. -1 for an empty slot.
         masks: (B, D, M, M) float32 in [0, 1]. Probabilities over the box, rows from the top; 0 in an empty slot.
     """
 
@@ -71,7 +71,7 @@ def select(
     Returns:
         boxes (B, D, 4), scores (B, D), labels (B, D), as in `Detections`.
     """
-    B, P, K = probabilities.shape
+    P, K = probabilities.shape[1:]
     side = boxes[..., 2:] - boxes[..., :2]
     sound = boxes.isfinite().all(dim=-1) & (side >= config.min_side).all(dim=-1)
     wanted = (probabilities > config.score_threshold) & sound & valid[..., None]

@@ -6,6 +6,7 @@ Letters: R regions, C channels, P bins a side, K classes, M side of the mask.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -63,7 +64,7 @@ class FourConvOneFC(nn.Module):
     def __init__(self, in_channels: int, config: BoxHeadConfig) -> None:
         super().__init__()
         widths = [in_channels, *[config.conv_channels] * 4]
-        self.convs = nn.ModuleList(ConvNorm(a, b, 3, config.norm) for a, b in zip(widths, widths[1:], strict=False))
+        self.convs = nn.ModuleList(ConvNorm(a, b, 3, config.norm) for a, b in pairwise(widths))
         self.fc1 = nn.Linear(config.conv_channels * config.pool**2, config.channels)
         for module in self.convs.modules():
             if isinstance(module, nn.Conv2d):
@@ -135,7 +136,7 @@ class MaskHead(nn.Module):
         super().__init__()
         widths = [in_channels, *[config.channels] * config.convs]
         self.config = config
-        self.convs = nn.ModuleList(ConvNorm(a, b, 3, config.norm) for a, b in zip(widths, widths[1:], strict=False))
+        self.convs = nn.ModuleList(ConvNorm(a, b, 3, config.norm) for a, b in pairwise(widths))
         self.upsample = nn.ConvTranspose2d(widths[-1], config.channels, 2, stride=2)
         self.logits = nn.Conv2d(config.channels, 1 if config.class_agnostic else classes, 1)
         for module in self.modules():

@@ -7,6 +7,7 @@ Letters: B pictures, L levels, N anchors of all levels, K the best of a level, P
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -62,7 +63,7 @@ class RPNHead(nn.Module):
         super().__init__()
         width = config.channels or in_channels
         widths = [in_channels, *[width] * config.depth]
-        self.convs = nn.ModuleList(nn.Conv2d(a, b, 3, padding=1) for a, b in zip(widths, widths[1:], strict=False))
+        self.convs = nn.ModuleList(nn.Conv2d(a, b, 3, padding=1) for a, b in pairwise(widths))
         self.objectness = nn.Conv2d(width, anchors, 1)
         self.deltas = nn.Conv2d(width, anchors * 4, 1)
         for module in self.modules():
@@ -105,9 +106,7 @@ class RPN(nn.Module):
         return scores
 
     @torch.no_grad()
-    def propose(
-        self, scores: AnchorScores, anchors: Sequence[Tensor], size_hw: Tensor, nms: NMS
-    ) -> Proposals:
+    def propose(self, scores: AnchorScores, anchors: Sequence[Tensor], size_hw: Tensor, nms: NMS) -> Proposals:
         """Take the best anchors of each level, move them, and drop those that better ones overlap.
 
         Args:

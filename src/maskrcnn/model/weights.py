@@ -78,9 +78,7 @@ def read(path: Path) -> Weights:
     except (SafetensorError, OSError) as error:
         raise WeightsError(f"{path}: expected a safetensors file, got one that can't be read: {error}") from None
     if metadata.get("kind") != KIND or "config" not in metadata:
-        raise WeightsError(
-            f"{path}: expected a file that this package wrote, got safetensors without its settings"
-        )
+        raise WeightsError(f"{path}: expected a file that this package wrote, got safetensors without its settings")
     return Weights(ModelConfig.parse_json(metadata["config"], f"{path}: settings"), tensors, metadata)
 
 

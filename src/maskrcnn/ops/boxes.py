@@ -1,6 +1,6 @@
 """Arithmetic of boxes: area, overlap, deltas.
 
-Every box is x1, y1, x2, y2 in continuous pixels, width x2 − x1, never + 1.
+Every box is x1, y1, x2, y2 in continuous pixels, width x2 - x1, never + 1.
 References: R-CNN (1311.2524), appendix C, equations 1 to 10, for the deltas.
 """
 

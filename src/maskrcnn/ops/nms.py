@@ -46,7 +46,9 @@ class NMS(Protocol):
         valid: Tensor,
         limit: int,
         groups: Tensor | None = None,
-    ) -> Kept: ...
+    ) -> Kept:
+        """Suppress."""
+        ...
 
 
 class _Sorted(NamedTuple):
@@ -93,7 +95,7 @@ def _settle_in_full(hits: Tensor, alive: Tensor) -> Tensor:
 
 def _collect(row: _Sorted, limit: int) -> Kept:
     """Take the first survivors into D slots."""
-    S, N = row.alive.shape
+    S = row.alive.shape[0]
     place = torch.where(row.alive, row.alive.cumsum(dim=1) - 1, limit).clamp(max=limit)
     index = row.order.new_zeros(S, limit + 1).scatter_(1, place, row.order)[:, :limit]
     slots = torch.arange(limit, device=index.device)

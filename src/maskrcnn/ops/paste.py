@@ -14,7 +14,7 @@ from maskrcnn.ops.rle import EMPTY_BITMAP, Bitmap
 
 
 def _interpolation(start: int, stop: int, low: float, high: float, side: int) -> NDArray[np.float32]:
-    """Weigh the M cells of a patch for the centres of pixels start to stop: (stop − start, M) float32."""
+    """Weigh the M cells of a patch for the centres of pixels start to stop: (stop - start, M) float32."""
     at = (np.arange(start, stop) + 0.5 - low) * (side / max(high - low, 1e-6)) - 0.5
     distance = np.abs(at[:, None] - np.arange(side))
     weights: NDArray[np.float32] = np.clip(1.0 - distance, 0.0, 1.0).astype(np.float32)

@@ -68,9 +68,7 @@ def _edges(pixels: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int
     return np.concatenate(tails), np.concatenate(directions)
 
 
-def _successors(
-    tails: NDArray[np.int64], directions: NDArray[np.int64], shape: tuple[int, int]
-) -> NDArray[np.int64]:
+def _successors(tails: NDArray[np.int64], directions: NDArray[np.int64], shape: tuple[int, int]) -> NDArray[np.int64]:
     """Link each edge to the next one round its part; at a corner that two parts share, turn right."""
     at = np.full((4, shape[0] + 1, shape[1] + 1), -1)
     at[directions, tails[:, 1], tails[:, 0]] = np.arange(len(tails))

@@ -60,8 +60,8 @@ def padded_size(resize: str, size_hw: tuple[int, int], max_size: int, divisor: i
 
 def to_tensor(image: NDArray[np.generic]) -> Tensor:
     """Turn (h, w, C) of any dtype into (C, h, w) uint8, or float32 for every other dtype, values unchanged."""
-    planes = np.ascontiguousarray(image.transpose(2, 0, 1))
-    return torch.from_numpy(planes if planes.dtype == np.uint8 else planes.astype(np.float32))
+    dtype = np.uint8 if image.dtype == np.uint8 else np.float32
+    return torch.from_numpy(np.array(image.transpose(2, 0, 1), dtype=dtype, order="C"))
 
 
 def resize_image(image: Tensor, size_hw: tuple[int, int]) -> Tensor:
@@ -76,5 +76,7 @@ def resize_image(image: Tensor, size_hw: tuple[int, int]) -> Tensor:
     """
     if tuple(image.shape[1:]) == size_hw:
         return image
-    resized = F.interpolate(image[None], size=size_hw, mode="bilinear", align_corners=False, antialias=True)
-    return resized[0]
+    # torch's kernel for 8 bits gives wrong pixels where the result is one pixel wide
+    values = image.float() if size_hw[1] == 1 else image
+    resized = F.interpolate(values[None], size=size_hw, mode="bilinear", align_corners=False, antialias=True)[0]
+    return resized.round().to(image.dtype) if size_hw[1] == 1 and image.dtype == torch.uint8 else resized

@@ -95,9 +95,7 @@ def counts_to_bitmap(counts: NDArray[np.int64], size_hw: tuple[int, int]) -> Bit
     """
     H, W = size_hw
     if counts.sum() != H * W or (counts < 0).any():
-        raise AnnotationError(
-            f"run lengths: expected lengths that sum to {H * W} for {H}x{W}, got {counts.sum()}"
-        )
+        raise AnnotationError(f"run lengths: expected lengths that sum to {H * W} for {H}x{W}, got {counts.sum()}")
     edges = np.cumsum(counts)
     start, stop = edges[0::2][: len(edges) // 2], edges[1::2]
     filled = stop > start

@@ -156,9 +156,7 @@ def _adaptive_bags(g: _Geometry, bins: int) -> tuple[Tensor, Tensor, Tensor]:
     return row, weight, start
 
 
-def roi_align(
-    table: Table, boxes: Tensor, picture: Tensor, level: Tensor, bins: int, sampling_ratio: int
-) -> Tensor:
+def roi_align(table: Table, boxes: Tensor, picture: Tensor, level: Tensor, bins: int, sampling_ratio: int) -> Tensor:
     """Pool regions into a fixed grid of bins, each the mean of bilinear samples at exact places.
 
     Cell i of a level covers pixels [i, i + 1) times its stride; a sample outside the level by more than one cell is

@@ -108,8 +108,8 @@ class Predictor:
         """Find the objects of a picture, or of each of several.
 
         Args:
-            image: A path, a PIL picture, or an array (H, W, bands) or (H, W) of any dtype, RGB where it has three bands;
-                or a list of these.
+            image: A path, a PIL picture, or an array (H, W, bands) or (H, W) of any dtype, RGB where it has three
+                bands; or a list of these.
 
         Returns:
             Objects by falling score, in pixels of the picture that came in; a list for a list.

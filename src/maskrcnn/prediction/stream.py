@@ -79,5 +79,3 @@ def strictly(found: Iterator[Found]) -> Iterator[Instances]:
         if isinstance(each, MaskRCNNError):
             raise each
         yield each
-
-

@@ -13,10 +13,10 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from maskrcnn.data.dataset import Dataset
+from maskrcnn.data.formats.coco_results import Result
 from maskrcnn.draw.layout import contact_sheet, side_by_side
 from maskrcnn.draw.overlay import overlay
 from maskrcnn.evaluation.coco import Metrics, evaluate_results
-from maskrcnn.data.formats.coco_results import Result
 from maskrcnn.evaluation.run import matching_categories, predict_dataset, results_of
 from maskrcnn.files import replacing
 from maskrcnn.prediction import Predictor
@@ -72,7 +72,10 @@ class Validation(Callback):
         rows = []
         for place, found in enumerate(drawn):
             sample = self.dataset[place * trainer.world_size]
-            truth, prediction = overlay(sample.image, sample.instances), overlay(sample.image, found[found.scores >= 0.5])
+            truth, prediction = (
+                overlay(sample.image, sample.instances),
+                overlay(sample.image, found[found.scores >= 0.5]),
+            )
             rows.append(side_by_side([truth, prediction], ["annotated", "predicted"]))
         if not rows:
             return

@@ -48,6 +48,8 @@ class LastCheckpoint(Checkpoint):
     ) -> None:
         """Save when it is time, but never between steps whose gradients belong together."""
         del pl_module, outputs, batch
+        if trainer.is_last_batch:  # the end of the epoch saves, after validation
+            return
         due = bool(trainer.strategy.broadcast(time.monotonic() - self._saved >= self.seconds))
         if due and (batch_idx + 1) % trainer.accumulate_grad_batches == 0:
             self._save(trainer)

@@ -142,7 +142,7 @@ def augmentation(config: AugmentConfig, picture: InputConfig) -> Transform:
 
 
 def spare_workers(wanted: int) -> int:
-    """Return the number of processes that read pictures; −1 takes the cores to spare, at most 8."""
+    """Return the number of processes that read pictures; -1 takes the cores to spare, at most 8."""
     return wanted if wanted >= 0 else max(0, min(8, (os.cpu_count() or 1) - 1))
 
 
@@ -153,7 +153,9 @@ def _check_folder(run: Run, resume: bool) -> None:
     if used and not resume:
         raise InputError(f"{run.folder}: expected a new folder, got a run; go on with --resume or name another folder")
     if resume and not run.settings.exists():
-        raise InputError(f"{run.folder}: expected a run to resume, got {'an empty' if run.folder.exists() else 'no'} folder")
+        raise InputError(
+            f"{run.folder}: expected a run to resume, got {'an empty' if run.folder.exists() else 'no'} folder"
+        )
 
 
 def _check_same_data(run: Run, dataset: Dataset) -> None:
@@ -242,9 +244,7 @@ def _callbacks(plan: Plan) -> list[Callback]:
     monitor = "val/AP"  # of masks, or of boxes where there are no masks
     callbacks: list[Callback] = [LearningRateMonitor("step")]
     if plan.validation is not None:
-        callbacks.append(
-            Validation(plan.validation, config.validate_every, spare_workers(config.workers), run.samples)
-        )
+        callbacks.append(Validation(plan.validation, config.validate_every, spare_workers(config.workers), run.samples))
         callbacks.append(
             ModelCheckpoint(
                 run.checkpoints,
@@ -260,9 +260,7 @@ def _callbacks(plan: Plan) -> list[Callback]:
         if config.patience:
             patience = config.patience * config.validate_every
             callbacks.append(
-                EarlyStopping(
-                    monitor, mode="max", patience=patience, strict=False, check_on_train_epoch_end=True
-                )
+                EarlyStopping(monitor, mode="max", patience=patience, strict=False, check_on_train_epoch_end=True)
             )
     callbacks.append(RichProgressBar() if sys.stderr.isatty() else EpochLines(plan.say))
     callbacks.append(ExportModel(run.model, monitor, {"run": run.folder.name}))
@@ -319,7 +317,10 @@ def _fit(plan: Plan) -> None:
     with warnings.catch_warnings():
         # Lightning advises on loaders that are not torch's own; ours brings its own workers
         warnings.filterwarnings("ignore", module="lightning")
-        trainer.fit(module, loader, ckpt_path=plan.checkpoint, weights_only=True)
+        try:
+            trainer.fit(module, loader, ckpt_path=plan.checkpoint, weights_only=True)
+        finally:
+            loader.close()
 
 
 def train(

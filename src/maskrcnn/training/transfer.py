@@ -34,7 +34,9 @@ def _rows_per_class(name: str) -> int:
     return {"box_head.logits": 1, "box_head.deltas": 4, "mask_head.logits": 1}.get(head, 0)
 
 
-def _class_rows(own: Tensor, foreign: Tensor, name: str, new: Sequence[str], old: Sequence[str]) -> tuple[Tensor, list[str]]:
+def _class_rows(
+    own: Tensor, foreign: Tensor, name: str, new: Sequence[str], old: Sequence[str]
+) -> tuple[Tensor, list[str]]:
     """Copy the rows of classes that both have, and of background where there is one."""
     each = _rows_per_class(name)
     result = own.clone()
@@ -50,9 +52,14 @@ def _class_rows(own: Tensor, foreign: Tensor, name: str, new: Sequence[str], old
 def _fits_by_class(name: str, own: Tensor, foreign: Tensor, new: Sequence[str], old: Sequence[str]) -> bool:
     each = _rows_per_class(name)
     extra = 1 if name.startswith("box_head.logits") else 0
-    return bool(each) and own.shape[1:] == foreign.shape[1:] and (own.shape[0], foreign.shape[0]) == (
-        each * (len(new) + extra),
-        each * (len(old) + extra),
+    return (
+        bool(each)
+        and own.shape[1:] == foreign.shape[1:]
+        and (own.shape[0], foreign.shape[0])
+        == (
+            each * (len(new) + extra),
+            each * (len(old) + extra),
+        )
     )
 
 

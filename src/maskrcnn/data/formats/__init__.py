@@ -76,17 +76,13 @@ def open_dataset(
     elif path.is_file():
         found = _in_file(path, formats)
     else:
-        raise FormatError(
-            f"{path}: expected an annotation file or a folder with one, got no such file or folder"
-        )
+        raise FormatError(f"{path}: expected an annotation file or a folder with one, got no such file or folder")
     return FORMATS[found.format].read(found.path, document=found.document, pictures=pictures)
 
 
 def _in_file(path: Path, formats: dict[str, Format]) -> _Found:
     if path.suffix.lower() != ".json":
-        raise FormatError(
-            f"{path}: expected a JSON file of {_names(formats)}, got {path.suffix or 'no'} suffix"
-        )
+        raise FormatError(f"{path}: expected a JSON file of {_names(formats)}, got {path.suffix or 'no'} suffix")
     document = load_json(path)
     found = _recognise(path, document, formats)
     if found is None:
@@ -103,9 +99,7 @@ def _in_folder(folder: Path, formats: dict[str, Format]) -> _Found:
     if len(instances) > 1:
         raise _several(folder, instances)
     recognised = [
-        found
-        for path in instances or candidates
-        if (found := _recognise(path, load_json(path), formats)) is not None
+        found for path in instances or candidates if (found := _recognise(path, load_json(path), formats)) is not None
     ]
     if len(recognised) > 1:
         raise _several(folder, [found.path for found in recognised])
@@ -123,9 +117,7 @@ def _candidates(folder: Path, formats: dict[str, Format]) -> list[Path]:
     return sorted(
         path
         for path in found
-        if path.suffix.lower() == ".json"
-        and not path.name.startswith(".")
-        and not path.stem.endswith("results")
+        if path.suffix.lower() == ".json" and not path.name.startswith(".") and not path.stem.endswith("results")
     )
 
 
@@ -147,9 +139,7 @@ def _outline(document: object) -> str:
     """Describe parsed JSON in a few words."""
     if isinstance(document, dict):
         keys = ", ".join(repr(key) for key in list(document)[:4])
-        return (
-            f"an object with {keys}{', ...' if len(document) > 4 else ''}" if document else "an empty object"
-        )
+        return f"an object with {keys}{', ...' if len(document) > 4 else ''}" if document else "an empty object"
     first = document[0] if isinstance(document, list) and document else None
     if isinstance(first, dict) and {"image_id", "score"} <= first.keys():
         return "COCO results, which are detections and not annotations"

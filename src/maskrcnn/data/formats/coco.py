@@ -10,9 +10,7 @@ Letters: K classes, N objects of a picture.
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +31,8 @@ from maskrcnn.data.formats.fields import (
     whole,
 )
 from maskrcnn.data.formats.pictures import Pictures, locate
-from maskrcnn.errors import AnnotationError, OutputError
+from maskrcnn.errors import AnnotationError
+from maskrcnn.files import write_text
 from maskrcnn.ops.rle import compress, decompress
 from maskrcnn.structures import Instances
 
@@ -148,9 +147,7 @@ def _annotations(
     return found
 
 
-def _annotation(
-    entry: dict[str, object], name: str, where: str, label: int, size_hw: tuple[int, int]
-) -> Annotation:
+def _annotation(entry: dict[str, object], name: str, where: str, label: int, size_hw: tuple[int, int]) -> Annotation:
     shape, box = _shape(entry.get("segmentation"), where, size_hw), _box(entry.get("bbox"), where)
     if shape is None and box is None:
         raise AnnotationError(f"{where}: expected a segmentation or a bbox, got neither")
@@ -241,9 +238,7 @@ def encode_instances(
     ]
 
 
-def encode_results(
-    instances: Instances, image_id: int, category_ids: Sequence[int]
-) -> list[dict[str, object]]:
+def encode_results(instances: Instances, image_id: int, category_ids: Sequence[int]) -> list[dict[str, object]]:
     """Write the detections of a picture as COCO results.
 
     Args:
@@ -270,7 +265,7 @@ def write(
         OutputError: The file can't be written.
     """
     document = {"images": images, "annotations": annotations, "categories": categories}
-    _replace(Path(path), json.dumps(document))
+    write_text(Path(path), json.dumps(document))
 
 
 def _areas(instances: Instances) -> list[float]:
@@ -292,15 +287,3 @@ def _located(instances: Instances, image_id: int, category_ids: Sequence[int]) -
         for entry, rle in zip(entries, instances.masks.rle(), strict=True):
             entry["segmentation"] = rle
     return entries
-
-
-def _replace(path: Path, content: str) -> None:
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(content, encoding="utf-8")
-        partial.replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)
-        raise OutputError(f"{path}: expected a file that can be written: {error.strerror}") from None

@@ -104,9 +104,7 @@ def _record(value: Any, where: str) -> Result:
         raise AnnotationError(f"{where}: expected an object, got {_show(value)}")
     missing = [key for key in ("image_id", "category_id", "score") if key not in value]
     if missing:
-        raise AnnotationError(
-            f"{where}: expected the keys image_id, category_id and score, got no {missing[0]}"
-        )
+        raise AnnotationError(f"{where}: expected the keys image_id, category_id and score, got no {missing[0]}")
     if "bbox" not in value and "segmentation" not in value:
         raise AnnotationError(f"{where}: expected bbox, segmentation or both, got neither")
     if not _is_finite(value["score"]):
@@ -129,9 +127,7 @@ def _whole(value: dict[str, Any], key: str, where: str) -> int:
 
 def _bbox(value: Any, where: str) -> list[float]:
     if not (isinstance(value, list) and len(value) == 4 and all(map(_is_finite, value))):
-        raise AnnotationError(
-            f"{where}: bbox: expected four finite numbers x, y, width, height, got {_show(value)}"
-        )
+        raise AnnotationError(f"{where}: bbox: expected four finite numbers x, y, width, height, got {_show(value)}")
     if value[2] < 0 or value[3] < 0:
         raise AnnotationError(f"{where}: bbox: expected width and height of at least 0, got {_show(value)}")
     return [float(number) for number in value]
@@ -142,9 +138,7 @@ def _segmentation(value: Any, where: str) -> RLE:
     if not (isinstance(value, dict) and "size" in value and "counts" in value):
         raise AnnotationError(f"{where}: expected run lengths with size and counts, got {_show(value)}")
     size, counts = value["size"], value["counts"]
-    if not (
-        isinstance(size, list) and len(size) == 2 and all(type(side) is int and side > 0 for side in size)
-    ):
+    if not (isinstance(size, list) and len(size) == 2 and all(type(side) is int and side > 0 for side in size)):
         raise AnnotationError(f"{where}: size: expected [height, width] in pixels, got {_show(size)}")
     try:
         runs = decompress(counts) if isinstance(counts, str) else _runs(counts)

@@ -236,9 +236,7 @@ def _length(shape: _Shape, field: str) -> float:
 
 def _points(shape: _Shape) -> NDArray[np.float64]:
     """Return the corners of a ring, without the first one that 1.x repeats at the end."""
-    x, y = (
-        numbers(shape.fields.get(f"all_points_{axis}"), shape.where, f"all_points_{axis}") for axis in "xy"
-    )
+    x, y = (numbers(shape.fields.get(f"all_points_{axis}"), shape.where, f"all_points_{axis}") for axis in "xy")
     if len(x) != len(y):
         raise AnnotationError(f"{shape.where}: expected as many x as y, got {len(x)} x and {len(y)} y")
     ring = np.stack([x, y], axis=1)

@@ -70,11 +70,7 @@ def cubesat(rng: np.random.Generator) -> Craft:
     frame = Material(_pick(rng, SILVER, GREY), plain, gloss=0.5)
     side = _solar(rng, 0.25, BLUE_CELLS, VIOLET_CELLS, DARK)
     parts = [_part(box(0.92, 0.92, height), side)]
-    parts += [
-        _part(box(0.14, 0.14, height + 0.06), frame, (x * 0.45, y * 0.45, 0.0))
-        for x in (-1, 1)
-        for y in (-1, 1)
-    ]
+    parts += [_part(box(0.14, 0.14, height + 0.06), frame, (x * 0.45, y * 0.45, 0.0)) for x in (-1, 1) for y in (-1, 1)]
     ends = (_wrapped(rng, 0.16), Material(_pick(rng, SILVER, GREY), plates(0.34), gloss=0.4))
     for end, material in zip((-1, 1), ends, strict=True):
         parts.append(_part(box(1.0, 1.0, 0.1), material, (0.0, 0.0, end * height / 2)))
@@ -150,9 +146,7 @@ def telescope(rng: np.random.Generator) -> Craft:
     front = length / 2
     parts = [
         _part(cylinder(radius, length), skin),
-        _part(
-            cylinder(radius * 0.86, 0.02), Material((0.01, 0.01, 0.015), plain, 0.0), (0.0, 0.0, front + 0.01)
-        ),
+        _part(cylinder(radius * 0.86, 0.02), Material((0.01, 0.01, 0.015), plain, 0.0), (0.0, 0.0, front + 0.01)),
         _part(cylinder(radius * 1.3, length * 0.36), aft, (0.0, 0.0, -front)),
         _part(
             cone(radius * 1.3, radius * 0.7, 0.16),
@@ -179,9 +173,7 @@ def _wings(rng: np.random.Generator, radius: float) -> Craft:
     parts = []
     for side in (-1, 1):
         parts.append(_part(cylinder(0.06, 0.34), metal, (side * (radius + 0.12), 0.0, 0.0), ALONG_X))
-        parts.append(
-            _part(box(width, 1.5, 0.05), material, (side * (radius + 0.25 + width / 2), 0.0, 0.0), turn)
-        )
+        parts.append(_part(box(width, 1.5, 0.05), material, (side * (radius + 0.25 + width / 2), 0.0, 0.0), turn))
     return parts
 
 

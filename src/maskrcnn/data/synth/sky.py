@@ -128,9 +128,7 @@ def _ocean_world(rng: np.random.Generator, u: Floats, v: Floats) -> Ground:
     soil = _mix(_colour(0.07, 0.12, 0.03), _colour(0.36, 0.25, 0.12), _smooth(height, 0.5, 1.5)[:, None])
     water = _mix(_colour(0.006, 0.03, 0.1), _colour(0.02, 0.12, 0.2), _smooth(height, -0.6, 0.3)[:, None])
     swirl = 9 * sample(land_tile, 0.6 * v + 40, 0.6 * u)
-    cover = _smooth(sample(cloud_tile, 1.3 * u + swirl, 1.3 * v - swirl), rng.uniform(-0.2, 0.6), 1.9)[
-        :, None
-    ]
+    cover = _smooth(sample(cloud_tile, 1.3 * u + swirl, 1.3 * v - swirl), rng.uniform(-0.2, 0.6), 1.9)[:, None]
     colour = _mix(_mix(water, soil, land), _colour(0.85, 0.87, 0.9), cover)
     return Ground(colour, ((1 - land) * (1 - cover))[:, 0])
 
@@ -211,9 +209,7 @@ def _draw_planet(rng: np.random.Generator, sky: Floats, planet: Planet, world: W
     return result
 
 
-def _globe(
-    rng: np.random.Generator, x: Floats, y: Floats, radius: float, world: World, sun: Floats
-) -> Floats:
+def _globe(rng: np.random.Generator, x: Floats, y: Floats, radius: float, world: World, sun: Floats) -> Floats:
     """Return the light (n, 3) of points of a ball's face, x and y in radii from its centre."""
     away = np.minimum(np.hypot(x, y), 0.9999)
     depth = np.sqrt(1 - away * away)
@@ -226,9 +222,7 @@ def _globe(
     ground = world.paint(rng, u, v)
     facing = x * sun[0] + y * sun[1] - depth * sun[2]
     day = _smooth(facing, -0.12, 0.9)[:, None] * np.float32(1.15)
-    dusk = (
-        np.exp(-(((facing - 0.08) / 0.1) ** 2))[:, None] * _colour(0.12, 0.04, 0.01) * (world.air.max() > 0)
-    )
+    dusk = np.exp(-(((facing - 0.08) / 0.1) ** 2))[:, None] * _colour(0.12, 0.04, 0.01) * (world.air.max() > 0)
     mirror = _unit(sun - _colour(0, 0, 1))
     glint = np.maximum(x * mirror[0] + y * mirror[1] - depth * mirror[2], 0) ** 40 * ground.shine
     air = (1 - depth)[:, None] ** 2.2 * world.air * np.clip(facing + 0.25, 0, 1)[:, None]
@@ -247,11 +241,7 @@ def _glare(rng: np.random.Generator, size_hw: tuple[int, int], sun: Floats) -> F
     dx, dy = (x - at[0]) / min(h, w), (y - at[1]) / min(h, w)
     away = np.hypot(dx, dy)
     angle = np.arctan2(dy, dx)
-    rays = (
-        1
-        + 0.5 * np.cos(6 * angle + rng.uniform(0, 6)) ** 8
-        + 0.25 * np.cos(11 * angle + rng.uniform(0, 6)) ** 6
-    )
+    rays = 1 + 0.5 * np.cos(6 * angle + rng.uniform(0, 6)) ** 8 + 0.25 * np.cos(11 * angle + rng.uniform(0, 6)) ** 6
     glow = 0.0035 / (away**2 + 0.0012) * rays + 0.05 * np.exp(-away / 0.3)
     glare: Floats = glow[:, :, None].astype(np.float32) * _colour(1.0, 0.9, 0.74)
     return glare + _ghosts(rng, size_hw, at)
