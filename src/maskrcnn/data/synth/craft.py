@@ -1,4 +1,4 @@
-"""Four types of spacecraft, each with proportions and colours of its own every time one is built.
+"""Four types of spacecraft, each with its own livery, in proportions and shades that vary every time one is built.
 
 Lengths have no unit; what matters is the form. The craft's origin is about its middle.
 """
@@ -21,9 +21,9 @@ WHITE: Colour = (0.82, 0.82, 0.8)
 DARK: Colour = (0.06, 0.06, 0.075)
 GREY: Colour = (0.35, 0.35, 0.37)
 COPPER: Colour = (0.8, 0.42, 0.22)
-BLUE_CELLS: Colour = (0.05, 0.09, 0.33)
-VIOLET_CELLS: Colour = (0.11, 0.06, 0.26)
-BRONZE_CELLS: Colour = (0.5, 0.27, 0.09)
+BLUE_CELLS: Colour = (0.04, 0.14, 0.5)
+VIOLET_CELLS: Colour = (0.3, 0.07, 0.42)
+BRONZE_CELLS: Colour = (0.62, 0.3, 0.06)
 
 
 def about(axis: str, degrees: float) -> Floats:
@@ -56,8 +56,8 @@ def _solar(rng: np.random.Generator, pitch: float, *colours: Colour) -> Material
 
 
 def _wrapped(rng: np.random.Generator, size: float) -> Material:
-    """Return crinkled foil, gold more often than not."""
-    return Material(_pick(rng, GOLD, GOLD, COPPER, SILVER), foil(size), gloss=0.8, sharpness=14.0)
+    """Return crinkled golden foil."""
+    return Material(_pick(rng, GOLD), foil(size), gloss=0.8, sharpness=14.0)
 
 
 def _painted(rng: np.random.Generator, pattern: Pattern = plain) -> Material:
@@ -68,7 +68,7 @@ def cubesat(rng: np.random.Generator) -> Craft:
     """Build a cube of one to two units with cells on its sides, four tape antennas and, often, four flaps."""
     height = float(rng.choice([1.0, 1.5, 2.0]))
     frame = Material(_pick(rng, SILVER, GREY), plain, gloss=0.5)
-    side = _solar(rng, 0.25, BLUE_CELLS, VIOLET_CELLS, DARK)
+    side = _solar(rng, 0.25, VIOLET_CELLS)
     parts = [_part(box(0.92, 0.92, height), side)]
     parts += [_part(box(0.14, 0.14, height + 0.06), frame, (x * 0.45, y * 0.45, 0.0)) for x in (-1, 1) for y in (-1, 1)]
     ends = (_wrapped(rng, 0.16), Material(_pick(rng, SILVER, GREY), plates(0.34), gloss=0.4))
@@ -92,7 +92,7 @@ def _tapes(height: float) -> Craft:
 
 
 def _flaps(rng: np.random.Generator, height: float) -> Craft:
-    material = _solar(rng, 0.225, BLUE_CELLS, VIOLET_CELLS)
+    material = _solar(rng, 0.225, VIOLET_CELLS)
     tilt = float(rng.uniform(-10, 50))
     parts = []
     for angle in (0, 90, 180, 270):
@@ -141,7 +141,7 @@ def _feed(rim: float, metal: Material) -> Craft:
 def telescope(rng: np.random.Generator) -> Craft:
     """Build a long tube with an open lid, a wider aft end and one wing on each side."""
     length, radius = float(rng.uniform(1.9, 2.4)), 0.4
-    skin = Material(_pick(rng, SILVER, SILVER, GOLD), rings(0.28, 0.22), gloss=0.7, sharpness=16.0)
+    skin = Material(_pick(rng, SILVER), rings(0.28, 0.22), gloss=0.7, sharpness=16.0)
     aft = Material(_pick(rng, WHITE, SILVER), plates(0.3), gloss=0.4)
     front = length / 2
     parts = [
@@ -166,7 +166,7 @@ def _lid(radius: float, front: float, degrees: float, material: Material) -> Par
 
 
 def _wings(rng: np.random.Generator, radius: float) -> Craft:
-    material = _solar(rng, 0.16, BLUE_CELLS, BRONZE_CELLS)
+    material = _solar(rng, 0.16, BLUE_CELLS)
     metal = Material(GREY, plain, gloss=0.4)
     turn = about("x", float(rng.uniform(0, 180)))
     width = float(rng.uniform(0.5, 0.66))
@@ -181,7 +181,7 @@ def station(rng: np.random.Generator) -> Craft:
     """Build modules across a truss that carries four pairs of large panels and two radiators."""
     truss = Material(_pick(rng, GREY, SILVER), plates(0.16, 0.5), gloss=0.3)
     parts = [_part(box(3.9, 0.16, 0.16), truss)]
-    solar = _solar(rng, 0.14, BRONZE_CELLS, BLUE_CELLS, BRONZE_CELLS)
+    solar = _solar(rng, 0.14, BRONZE_CELLS)
     turn = about("x", float(rng.uniform(-35, 35)))
     parts += [_part(box(0.44, 2.66, 0.04), solar, (x, 0.0, 0.0), turn) for x in (-1.8, -1.22, 1.22, 1.8)]
     return parts + _modules(rng) + _radiators(rng)

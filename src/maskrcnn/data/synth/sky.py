@@ -283,5 +283,5 @@ def draw_sky(rng: np.random.Generator, size_hw: tuple[int, int]) -> Sky:
     glare = np.zeros_like(backdrop)
     if sun[2] > -0.5 and rng.random() < 0.4:
         glare = _glare(rng, size_hw, sun)
-    light = Light(sun, _colour(1.7, 1.64, 1.54), glow, glow_colour, _colour(0.085, 0.09, 0.105))
+    light = Light(sun, _colour(1.7, 1.64, 1.54), glow, glow_colour, _colour(0.2, 0.21, 0.24))
     return Sky(backdrop, glare, light)

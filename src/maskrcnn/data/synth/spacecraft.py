@@ -17,7 +17,7 @@ from maskrcnn.data.synth.solids import Floats
 CLASSES = tuple(TYPES)
 MIN_SHARE = 0.35
 TRIES = 12
-SIZES = (0.2, 0.62)  # of the long side of a craft's box, in short sides of the picture
+SIZES = (0.27, 0.66)  # of the long side of a craft's box, in short sides of the picture
 
 Box = tuple[float, float, float, float]
 
