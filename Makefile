@@ -37,3 +37,4 @@ fmt: $(VENV)/ready ## Put the code into its form.
 
 bench: $(VENV)/ready ## Run the benchmarks whose tables are in bench/.
 	$(BIN)/python bench/ops.py
+	$(BIN)/python bench/memory.py

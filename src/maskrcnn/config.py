@@ -89,7 +89,8 @@ def _explain(cls: type[BaseModel], error: ValidationError) -> str:
 
 def _sentence(cls: type[BaseModel], error: Any) -> str:
     if error["type"] != "extra_forbidden":
-        return f"{error['msg'].removeprefix('Value error, ')}, got {error['input']!r}"
+        said = str(error["msg"]).removeprefix("Value error, ")
+        return said if error["type"] == "value_error" else f"{said}, got {error['input']!r}"
     level: Any = cls
     for step in error["loc"][:-1]:
         level = get_args(level)[0] if isinstance(step, int) else level.model_fields[step].annotation
@@ -281,7 +282,7 @@ class DetectConfig(Settings):
     """What becomes a detection.
 
     Attributes:
-        score_threshold: Detections below this probability are dropped.
+        score_threshold: Only detections above this probability are kept.
         nms_iou: A detection that overlaps a better one of its class by more than this is dropped.
         detections: Detections a picture, at most.
         candidates: Pairs of region and class that enter NMS, the best ones, at most.

@@ -25,10 +25,9 @@ from maskrcnn.evaluation.report import headlines, tables
 from maskrcnn.files import replacing
 from maskrcnn.prediction import Predictor, load
 from maskrcnn.training import Devices, Run, train
-from maskrcnn.training.history import Row, curve, read_history
+from maskrcnn.training.history import LOSSES, Row, curve, read_history
 
 SIZE_HW = (192, 256)
-LOSSES = ("objectness", "proposal_box", "class", "box", "mask")
 SHOWN = 12  # pictures in the report
 
 MODEL: dict[str, Any] = {
@@ -120,7 +119,7 @@ def _comparisons(predictor: Predictor, dataset: Dataset) -> list[Comparison]:
 def _charts(rows: list[Row]) -> list[Chart]:
     losses = [Curve(name, *curve(rows, f"train/{name}")) for name in LOSSES]
     total = Curve("sum", *curve(rows, "train/loss"), emphasis=True)
-    rate = Curve("learning rate", *curve(rows, "lr-rate/pg1"))
+    rate = Curve("learning rate", *curve(rows, "train/rate"))
     charts = [
         Chart("Losses", "step", "loss", [total, *losses]),
         Chart("Learning rate", "step", "rate", [rate]),

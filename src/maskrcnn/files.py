@@ -3,32 +3,41 @@
 from __future__ import annotations
 
 import errno
-import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from secrets import token_hex
 
 from maskrcnn.errors import OutputError
+
+_MOST_LETTERS = 200  # of a name that becomes a longer one; file systems end at 255
+_HINTS = {
+    errno.ENOSPC: "free some space or choose another folder",
+    errno.EDQUOT: "free some space or choose another folder",
+    errno.EACCES: "choose a folder that you may write to",
+    errno.EPERM: "choose a folder that you may write to",
+    errno.EROFS: "choose a folder that you may write to",
+    errno.ENOTDIR: "a part of its path is a file",
+    errno.ENAMETOOLONG: "choose a shorter name",
+}
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Give a temporary path in the same folder; what is written there becomes `path` when the block ends well.
 
-    Missing folders are made. A block that fails leaves nothing behind, and an older `path` untouched.
+    Missing folders are made. A block that fails leaves nothing behind, and an older `path` untouched; one that is
+    killed leaves `.name.*` beside it.
 
     Raises:
         OutputError: The folder can't be made or written, or the disk is full.
     """
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
-        os.close(handle)
-        temporary = Path(name)
+        temporary = path.with_name(f".{path.name[:_MOST_LETTERS]}.{token_hex(4)}{path.suffix}")
+        temporary.touch(exist_ok=False)
         try:
             yield temporary
-            temporary.chmod(0o644)
             temporary.replace(path)
         except BaseException:
             temporary.unlink(missing_ok=True)
@@ -47,8 +56,25 @@ def writing(path: Path) -> Iterator[None]:
     except OutputError:
         raise
     except OSError as error:
-        hint = "; free some space or choose another folder" if error.errno == errno.ENOSPC else ""
+        hint = f"; {_HINTS[error.errno]}" if error.errno in _HINTS else ""
         raise OutputError(f"{path}: could not be written: {error.strerror or error}{hint}") from error
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder, or find that it is there, and that a file can be written in it.
+
+    A job that takes long asks this first, so that its results have a place when they are there.
+
+    Raises:
+        OutputError: Something else is there, or nothing can be written there.
+    """
+    if path.exists() and not path.is_dir():
+        raise OutputError(f"{path}: expected a folder, got a file; choose another folder")
+    with writing(path):
+        path.mkdir(parents=True, exist_ok=True)
+        probe = path / f".{token_hex(8)}"
+        probe.touch(exist_ok=False)
+        probe.unlink()
 
 
 def write_text(path: Path, text: str) -> None:

@@ -6,22 +6,42 @@ References: each command mirrors a function of the package, named in its help.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from maskrcnn.version import __version__
 
+# the same choices as in `maskrcnn.config`, which takes longer to import than the help takes to be read; held by a test
+Preset = Literal["small", "full"]
+Backbone = Literal["resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "resnext101_32x8d"]
+Layers = Literal["heads", "5+", "4+", "3+", "all"]
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+Accelerator = Literal["auto", "cpu", "gpu", "mps"]
+Kind = Literal["spacecraft", "shapes"]
+Layout = Literal["coco", "pose-bowl"]
+
+MODEL, SCHEDULE, OPTIMISATION, MACHINE, SETTINGS = "Model", "Schedule", "Optimisation", "Machine", "Any other setting"
+
 app = typer.Typer(
     name="maskrcnn",
     help="Mask R-CNN, the toolkit: train on your own annotated pictures, see whether it is right, use it anywhere.",
+    epilog="""[bold]From pictures to masks[/]
+
+  maskrcnn train photos/train --val photos/val --out run
+  maskrcnn evaluate run/model.safetensors photos/val --out scores
+  maskrcnn predict run/model.safetensors new/*.jpg --out found
+
+No pictures yet?  [bold]maskrcnn demo[/]  shows all of it in minutes.
+Data goes to stdout, words to stderr; the exit status is 0 when all is well,
+1 when some pictures were broken, 2 when something was wrong with the command.
+""",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
+    rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-data = typer.Typer(help="Make and look at data sets.", no_args_is_help=True)
-app.add_typer(data, name="data")
+data = typer.Typer(help="Make data sets.", no_args_is_help=True)
 
 
 def _version(wanted: bool) -> None:
@@ -33,66 +53,165 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def _options(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+        bool, typer.Option("--version", metavar="", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", metavar="", help="Show the traceback of an error; may stand anywhere.")
+    ] = False,
 ) -> None: ...
 
 
 Device = Annotated[
-    str | None, typer.Option(help="Where to compute: cpu, cuda, cuda:1, mps. By default a GPU where there is one.")
+    str | None,
+    typer.Option(metavar="NAME", help="cpu, cuda, cuda:1 or mps; the GPU where there is one.", rich_help_panel=MACHINE),
 ]
-Workers = Annotated[int, typer.Option(min=0, help="Processes that read pictures; 0 reads in this one.")]
-Batch = Annotated[int, typer.Option(min=1, help="Pictures read together; those of one size run together.")]
+Workers = Annotated[
+    int,
+    typer.Option(
+        metavar="N", min=0, help="Processes that read pictures; 0 reads in this one.", rich_help_panel=MACHINE
+    ),
+]
+Batch = Annotated[
+    int,
+    typer.Option(
+        metavar="N", min=1, help="Pictures read together; those of one size run together.", rich_help_panel=MACHINE
+    ),
+]
 
 
-@app.command()
+@app.command(
+    epilog="""[bold]Examples[/]
+
+  maskrcnn train photos/train --val photos/val --out run
+  maskrcnn train photos.json --out run2 --weights run/model.safetensors \\
+      --stages heads:5,all:20@0.1
+  maskrcnn train photos --out run3 --preset full --set train.augment.turn=0.5
+  maskrcnn train photos/train --val photos/val --out run --resume
+
+[bold]What comes out, in the folder of --out[/]
+
+  model.safetensors  the best model so far, all that predicting needs
+  settings.json      every setting, ready for --config
+  run.json           fingerprint of the data, versions, seed, machine
+  checkpoints/       the last state, for --resume, and the best
+  logs/history.csv   losses of every step, AP of every validation
+  tensorboard/       the same for TensorBoard, with pictures
+  samples/           annotated beside predicted, as training goes on
+
+In Python: maskrcnn.train
+"""
+)
 def train(
     dataset: Annotated[
-        Path, typer.Argument(metavar="DATA", help="Pictures with annotations: a folder or file in a known format.")
+        Path, typer.Argument(metavar="DATA", show_default=False, help="Annotated pictures: a folder or a file.")
     ],
-    out: Annotated[Path, typer.Option(help="The run's folder: model, checkpoints, logs, samples, settings.")],
-    val: Annotated[Path | None, typer.Option(help="Pictures to measure AP on while training.")] = None,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="The run's folder.")],
+    val: Annotated[Path | None, typer.Option(metavar="DATA", help="Pictures to measure AP on while training.")] = None,
     weights: Annotated[
-        Path | None, typer.Option(help="Start from this model file; heads are matched by class name.")
+        Path | None, typer.Option(metavar="FILE", help="Start from this model; heads are matched by class name.")
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out where it stopped.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", metavar="", help="Go on with the run in --out where it stopped.")
+    ] = False,
     preset: Annotated[
-        str | None, typer.Option(help="small (ResNet-18, for a CPU) or full (ResNet-50). By default as the device is.")
+        Preset | None,
+        typer.Option(help="ResNet-18 for a CPU or ResNet-50 for a GPU; as the machine is.", rich_help_panel=MODEL),
     ] = None,
-    epochs: Annotated[int | None, typer.Option(min=1, help="Times that every picture is seen.")] = None,
-    batch: Annotated[int | None, typer.Option(min=1, help="Pictures a step and process.")] = None,
-    accumulate: Annotated[int | None, typer.Option(min=1, help="Steps whose gradients are added up.")] = None,
-    learning_rate: Annotated[float | None, typer.Option("--learning-rate", "--lr", help="At its highest.")] = None,
-    min_size: Annotated[int | None, typer.Option(min=1, help="Pixels of the short edge that the network sees.")] = None,
-    max_size: Annotated[int | None, typer.Option(min=1, help="Pixels of the long edge at most.")] = None,
-    backbone: Annotated[str | None, typer.Option(help="resnet18, 34, 50, 101, 152 or resnext101_32x8d.")] = None,
-    train_layers: Annotated[str | None, typer.Option(help="What learns: heads, 5+, 4+, 3+ or all.")] = None,
+    backbone: Annotated[
+        Backbone | None,
+        typer.Option(
+            metavar="NAME",
+            help="resnet18, resnet34, resnet50, resnet101, resnet152 or resnext101_32x8d.",
+            rich_help_panel=MODEL,
+        ),
+    ] = None,
+    min_size: Annotated[
+        int | None,
+        typer.Option(metavar="PIXELS", min=1, help="Short edge that the network sees.", rich_help_panel=MODEL),
+    ] = None,
+    max_size: Annotated[
+        int | None, typer.Option(metavar="PIXELS", min=1, help="Long edge at most.", rich_help_panel=MODEL)
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Times that every picture is seen.", rich_help_panel=SCHEDULE)
+    ] = None,
+    train_layers: Annotated[
+        Layers | None,
+        typer.Option(
+            help="What learns; 4+ is the backbone from its 4th stage on and the heads.", rich_help_panel=SCHEDULE
+        ),
+    ] = None,
     stages: Annotated[
         str | None,
-        typer.Option(help="A staged schedule, layers:epochs[@rate]: heads:10,4+:20,all:10@0.1."),
+        typer.Option(
+            metavar="LIST",
+            help="Instead of both: layers:epochs or layers:epochs@rate, by commas.",
+            rich_help_panel=SCHEDULE,
+        ),
     ] = None,
     patience: Annotated[
-        int | None, typer.Option(min=0, help="Stop after so many validations without a better AP; 0 never.")
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=0,
+            help="Stop after so many validations without a better AP; 0 never.",
+            rich_help_panel=SCHEDULE,
+        ),
     ] = None,
-    precision: Annotated[str | None, typer.Option(help="auto, fp32, bf16 or fp16.")] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Everything random follows from it.")] = None,
-    workers: Annotated[int | None, typer.Option(min=0, help="Processes that read pictures.")] = None,
-    accelerator: Annotated[str, typer.Option(help="auto, cpu, gpu or mps.")] = "auto",
-    devices: Annotated[int, typer.Option(min=1, help="Devices (on a CPU: processes); torchrun's number counts.")] = 1,
-    nodes: Annotated[int, typer.Option(min=1, help="Machines; torchrun's number counts.")] = 1,
+    batch: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Pictures a step and process.", rich_help_panel=OPTIMISATION)
+    ] = None,
+    accumulate: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help="Steps whose gradients are added up.", rich_help_panel=OPTIMISATION),
+    ] = None,
+    learning_rate: Annotated[
+        float | None,
+        typer.Option("--learning-rate", "--lr", metavar="RATE", help="At its highest.", rich_help_panel=OPTIMISATION),
+    ] = None,
+    precision: Annotated[
+        Precision | None, typer.Option(help="Of the arithmetic.", rich_help_panel=OPTIMISATION)
+    ] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=0, help="Everything random follows from it.", rich_help_panel=OPTIMISATION),
+    ] = None,
+    accelerator: Annotated[Accelerator, typer.Option(help="Where to compute.", rich_help_panel=MACHINE)] = "auto",
+    devices: Annotated[
+        int,
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="GPUs (on a CPU: processes); under torchrun its number counts.",
+            rich_help_panel=MACHINE,
+        ),
+    ] = 1,
+    nodes: Annotated[int, typer.Option(metavar="N", min=1, help="Machines; likewise.", rich_help_panel=MACHINE)] = 1,
+    workers: Annotated[
+        int | None, typer.Option(metavar="N", min=0, help="Processes that read pictures.", rich_help_panel=MACHINE)
+    ] = None,
     config: Annotated[
-        Path | None, typer.Option(help='Settings as JSON: {"model": {...}, "train": {...}}, as settings.json of a run.')
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="JSON with model and train, as settings.json of a run.", rich_help_panel=SETTINGS
+        ),
     ] = None,
     set_: Annotated[
-        list[str] | None, typer.Option("--set", help="One setting: model.rpn.samples=128 or train.augment.turn=0.5.")
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help="model.rpn.samples=128, say; may be repeated and wins over "
+            "--config. An unknown name is answered with the known ones.",
+            rich_help_panel=SETTINGS,
+        ),
     ] = None,
 ) -> None:
-    """Train a Mask R-CNN: `maskrcnn train photos/train --val photos/val --out run`.
+    """Train a Mask R-CNN on your own annotated pictures.
 
-    The kind of annotation (VIA, COCO) is recognised. Size, anchors and network are chosen from the data and the
-    machine unless you say otherwise. A run can be killed at any moment and goes on with `--resume`.
-    In Python: `maskrcnn.train`.
+    The kind of annotation (VIA, COCO) is recognised. Size, anchors and network
+    are chosen from the data and the machine unless you say otherwise. A run
+    can be killed at any moment and goes on with --resume.
     """
     from maskrcnn.cli.training import Flags, run_training
 
@@ -104,23 +223,40 @@ def train(
     run_training(dataset, out, val, weights, resume, preset, flags, accelerator, devices, nodes)
 
 
-@app.command()
+@app.command(
+    epilog="""[bold]Examples[/]
+
+  maskrcnn evaluate run/model.safetensors photos/val --out scores
+  maskrcnn evaluate --results results.json photos/val
+
+[bold]What comes out[/]
+
+  stdout                        a table of AP and AR, one of AP per class
+  --out DIR: metrics.json       the same numbers, per class below
+             predictions.json   what the model found, as COCO results
+
+In Python: maskrcnn.evaluate
+"""
+)
 def evaluate(
     paths: Annotated[
         list[Path],
-        typer.Argument(metavar="[MODEL] DATA", help="A model file and annotated pictures; DATA alone with --results."),
+        typer.Argument(
+            metavar="[MODEL] DATA", help="A model file and annotated pictures; with --results the pictures alone."
+        ),
     ],
-    out: Annotated[Path | None, typer.Option(help="Folder for metrics.json and predictions.json.")] = None,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder for what comes out.")] = None,
     results: Annotated[
-        Path | None, typer.Option(help="Measure these COCO results, made elsewhere, instead of a model.")
+        Path | None, typer.Option(metavar="FILE", help="Measure these COCO results, made elsewhere, not a model.")
     ] = None,
     device: Device = None,
     batch: Batch = 1,
     workers: Workers = 0,
 ) -> None:
-    """Measure AP and AR as COCO does: `maskrcnn evaluate run/model.safetensors photos/val --out scores`.
+    """Measure AP and AR of boxes and masks as COCO does.
 
-    Every number is printed with its IoU range, area and limit of detections. In Python: `maskrcnn.evaluate`.
+    Every number is shown with its IoU range, area and limit of detections.
+    Classes of model and data are matched by name.
     """
     from maskrcnn.cli.jobs import run_evaluation, run_evaluation_of_results
 
@@ -130,33 +266,72 @@ def evaluate(
         run_evaluation(paths, out, device, batch, workers)
 
 
-@app.command()
+@app.command(
+    epilog="""[bold]Examples[/]
+
+  maskrcnn predict run/model.safetensors photo.jpg --out found
+  maskrcnn predict run/model.safetensors photos '2024/**/*.tif' --out found
+  maskrcnn predict run/model.safetensors photos --out found --json > f.jsonl
+
+[bold]What comes out[/]
+
+  stdout                       a line an object: file, class, probability,
+                               box x1 y1 x2 y2, with tabs between them
+  --out DIR: overlays/         each picture with its masks, boxes and names
+             predictions.json  COCO results in pixels of the input pictures
+             pictures.json     which picture and class each id there means
+
+In Python: maskrcnn.load(model).predict(picture)
+"""
+)
 def predict(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model file, such as run/model.safetensors.")],
-    pictures: Annotated[list[str], typer.Argument(metavar="PICTURES...", help="Files, folders and globs.")],
-    out: Annotated[Path, typer.Option(help="Folder for overlays, predictions.json and pictures.json.")],
-    json_lines: Annotated[bool, typer.Option("--json", help="Print JSON lines instead of words.")] = False,
-    score: Annotated[float | None, typer.Option(min=0, max=1, help="Leave out objects below this probability.")] = None,
+    pictures: Annotated[list[str], typer.Argument(metavar="PICTURES", help="Files, folders and globs.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for what comes out.")],
+    json_lines: Annotated[
+        bool, typer.Option("--json", metavar="", help="JSON lines with masks (RLE) on stdout.")
+    ] = False,
+    score: Annotated[
+        float | None,
+        typer.Option(
+            metavar="P",
+            min=0,
+            max=1,
+            help="Leave out objects below this probability. By default 0.5 for what is shown; predictions.json has more.",
+        ),
+    ] = None,
     device: Device = None,
     batch: Batch = 1,
     workers: Workers = 0,
 ) -> None:
-    """Find objects in pictures: `maskrcnn predict run/model.safetensors photos/*.jpg --out found`.
+    """Find the objects in pictures.
 
-    A line an object goes to stdout; overlays and COCO results, in the pixels of the input, to the folder. A broken
-    picture is named, the rest goes on, and the exit status is 1. In Python: `maskrcnn.load(path).predict(picture)`.
+    As many pictures come out as went in: a broken one is named, the rest goes
+    on, and the exit status is 1. Pictures are turned as their EXIF says first.
     """
-    from maskrcnn.cli.jobs import run_prediction
+    from maskrcnn.cli.jobs import json_line, run_prediction, word_line
 
-    raise typer.Exit(run_prediction(model, pictures, out, json_lines, score, device, batch, workers))
+    write = json_line if json_lines else word_line
+    raise typer.Exit(run_prediction(model, pictures, out, write, score, device, batch, workers))
 
 
-@app.command()
+@app.command(
+    epilog="""[bold]What comes out, in the folder of --out[/]
+
+  report.html        pictures beside ground truth, losses, AP: open this one
+  metrics.json       AP and AR on pictures that the model has never seen
+  predictions.json   what it found on them, as COCO results
+  run/               the training, with model.safetensors
+  data/              the drawn pictures
+
+In Python: maskrcnn.demo.demo
+"""
+)
 def demo(
-    out: Annotated[Path, typer.Option(help="A new folder for everything.")] = Path("demo"),
-    seed: Annotated[int, typer.Option(min=0, help="Pictures and weights follow from it.")] = 0,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="A new folder for everything.")] = Path("demo"),
+    seed: Annotated[int, typer.Option(metavar="N", min=0, help="Pictures and weights follow from it.")] = 0,
 ) -> None:
-    """Show the whole way on drawn spacecraft: draw, train, evaluate, predict, `report.html`.
+    """Show the whole way on drawn spacecraft: draw, train, evaluate, report.
 
     Takes about five minutes on two CPU cores; nothing is downloaded.
     """
@@ -165,20 +340,34 @@ def demo(
     run_demo(out, seed)
 
 
-@data.command()
-def synth(
-    kind: Annotated[str, typer.Argument(metavar="KIND", help="spacecraft or shapes.")],
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="A new folder.")],
-    count: Annotated[int, typer.Option(min=1, help="Pictures.")] = 100,
-    seed: Annotated[int, typer.Option(min=0, help="The pictures follow from it.")] = 0,
-    size: Annotated[str, typer.Option(help="Height x width, such as 192x256.")] = "192x256",
-    layout: Annotated[str, typer.Option(help="coco, or pose-bowl (CSV tables, cut-outs with alpha).")] = "coco",
-) -> None:
-    """Draw annotated pictures: `maskrcnn data synth spacecraft OUT --count 400`.
+@data.command(
+    epilog="""[bold]Examples[/]
 
-    Masks are exact. The same seed gives the same pictures; a run that was cut off goes on.
-    In Python: `maskrcnn.data.synth.synthesise`.
+  maskrcnn data synth spacecraft drawn --count 400
+  maskrcnn data synth shapes tiny --count 20 --size 64x96 --seed 1
+  maskrcnn data synth spacecraft bowl --layout pose-bowl
+
+In Python: maskrcnn.data.synth.synthesise
+"""
+)
+def synth(
+    kind: Annotated[Kind, typer.Argument(metavar="KIND", help="spacecraft or shapes.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="A new folder.")],
+    count: Annotated[int, typer.Option(metavar="N", min=1, help="Pictures.")] = 100,
+    seed: Annotated[int, typer.Option(metavar="N", min=0, help="The pictures follow from it.")] = 0,
+    size: Annotated[str, typer.Option(metavar="HxW", help="Height x width in pixels, 64 at least.")] = "192x256",
+    layout: Annotated[
+        Layout, typer.Option(help="One JSON with masks, or CSV tables with cut-outs, one object a picture.")
+    ] = "coco",
+) -> None:
+    """Draw annotated pictures with exact masks.
+
+    The same seed gives the same pictures; a run that was cut off goes on when
+    it is repeated.
     """
     from maskrcnn.cli.drawing import run_synth
 
     run_synth(kind, out, count, seed, size, layout)
+
+
+app.add_typer(data, name="data")

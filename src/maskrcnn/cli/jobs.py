@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from rich.console import Console
 
-from maskrcnn.cli.words import progress, say
+from maskrcnn.cli.words import give, progress, say
 from maskrcnn.data import open_dataset
+from maskrcnn.data.dataset import Dataset
 from maskrcnn.data.formats.coco_results import read_results, to_coco_results
 from maskrcnn.data.images import list_images
 from maskrcnn.errors import InputError, MaskRCNNError
 from maskrcnn.evaluation import evaluate
 from maskrcnn.evaluation.coco import Metrics, class_table, evaluate_results, table, write
+from maskrcnn.files import make_folder
 from maskrcnn.prediction import load
-from maskrcnn.prediction.folder import predict_folder
+from maskrcnn.prediction.folder import SHOWN, predict_folder
 from maskrcnn.structures import Instances
+
+_MOST_LEFT_OUT = 5
+
+Lines = Callable[[Path, Instances], Iterator[str]]
 
 
 def _show(metrics: Metrics, out: Path | None) -> None:
@@ -27,53 +33,70 @@ def _show(metrics: Metrics, out: Path | None) -> None:
     printer.print(table(metrics))
     if len(metrics.classes) > 1:
         printer.print(class_table(metrics))
-    for note in metrics.notes:
-        say(f"note: {note}")
     if out is not None:
         say(f"results in {out}")
 
 
-def run_evaluation(paths: list[Path], out: Path | None, device: str | None, batch: int, workers: int) -> None:
+def _describe(dataset: Dataset) -> None:
+    say(f"{_count(len(dataset), 'picture')} ({dataset.format}), {len(dataset.class_names)} classes")
+    for each in dataset.left_out[:_MOST_LEFT_OUT]:
+        say(f"note: {each}")
+    if len(dataset.left_out) > _MOST_LEFT_OUT:
+        say(f"note: {len(dataset.left_out)} annotations left out in all")
+
+
+def run_evaluation(paths: Sequence[Path], out: Path | None, device: str | None, batch: int, workers: int) -> None:
     """Measure a model, with a progress bar."""
     if len(paths) != 2:
-        raise InputError(f"evaluate: expected MODEL DATA, or --results FILE DATA, got {len(paths)} path(s)")
-    predictor = load(paths[0], device=device)
+        raise InputError(f"evaluate: expected MODEL DATA, or --results FILE DATA, got {_listed(paths)}")
     dataset = open_dataset(paths[1])
-    say(f"{len(dataset)} pictures ({dataset.format}), {len(dataset.class_names)} classes")
+    predictor = load(paths[0], device=device)
+    if out is not None:
+        make_folder(out)
+    _describe(dataset)
     with progress("evaluating") as advance:
         metrics = evaluate(predictor, dataset, out, batch=batch, workers=workers, progress=advance)
     _show(metrics, out)
 
 
-def run_evaluation_of_results(paths: list[Path], results: Path, out: Path | None) -> None:
+def run_evaluation_of_results(paths: Sequence[Path], results: Path, out: Path | None) -> None:
     """Measure results that were made elsewhere."""
     if len(paths) != 1:
-        raise InputError(f"evaluate: expected DATA alone beside --results, got {len(paths)} path(s)")
+        raise InputError(f"evaluate: expected DATA alone beside --results, got {_listed(paths)}")
     dataset = open_dataset(paths[0], pictures="optional")
-    metrics = evaluate_results(dataset, read_results(results), source=str(results))
+    found = read_results(results)
+    if out is not None:
+        make_folder(out)
+    _describe(dataset)
+    metrics = evaluate_results(dataset, found, source=str(results))
     if out is not None:
         write(metrics, out / "metrics.json")
     _show(metrics, out)
 
 
-def _lines(path: Path, found: Instances, json_lines: bool) -> Iterator[str]:
-    """Write a line an object: words with tabs, or JSON."""
-    if json_lines:
-        ids = range(1, len(found.class_names) + 1)
-        for name, result in zip(found.names, to_coco_results(found, 0, ids), strict=True):
-            fields = {key: value for key, value in result.items() if key != "image_id"}
-            yield json.dumps({"file": str(path), "class": name, **fields})
-        return
+def _listed(paths: Sequence[Path]) -> str:
+    return f"{len(paths)} paths: {' '.join(map(str, paths))}" if len(paths) > 1 else f"{paths[0]} alone"
+
+
+def word_line(path: Path, found: Instances) -> Iterator[str]:
+    """Write a line an object: file, class, probability and box x1 y1 x2 y2, with tabs between them."""
     for name, score, box in zip(found.names, found.scores, found.boxes, strict=True):
-        x1, y1, x2, y2 = box
-        yield f"{path}\t{name}\t{score:.3f}\t{x1:.1f} {y1:.1f} {x2:.1f} {y2:.1f}"
+        yield "\t".join([str(path), name, f"{score:.3f}", *(f"{edge:.1f}" for edge in box)])
+
+
+def json_line(path: Path, found: Instances) -> Iterator[str]:
+    """Write a JSON object a line: file, class, and what a COCO result holds."""
+    ids = range(1, len(found.class_names) + 1)
+    for name, result in zip(found.names, to_coco_results(found, 0, ids), strict=True):
+        fields = {key: value for key, value in result.items() if key != "image_id"}
+        yield json.dumps({"file": str(path), "class": name, **fields}, ensure_ascii=False)
 
 
 def run_prediction(
     model: Path,
-    pictures: list[str],
+    pictures: Sequence[str],
     out: Path,
-    json_lines: bool,
+    lines: Lines,
     score: float | None,
     device: str | None,
     batch: int,
@@ -82,20 +105,30 @@ def run_prediction(
     """Predict, print an object a line, and return 1 if a picture was broken."""
     files = list_images(pictures)
     predictor = load(model, device=device, score_threshold=score)
-    broken = objects = 0
-    with progress("predicting") as advance:
-        outcomes = predict_folder(predictor, files, out, batch=batch, workers=workers)
+    shown = SHOWN if score is None else score
+    broken = objects = more = 0
+    with progress("predicting", beside=sys.stdout) as advance:
+        outcomes = predict_folder(predictor, files, out, shown=shown, batch=batch, workers=workers)
         for done, (path, found) in enumerate(outcomes, 1):
             if isinstance(found, MaskRCNNError):
                 broken += 1
                 say(f"error: {found}")
             else:
-                objects += len(found)
-                for line in _lines(path, found, json_lines):
-                    print(line)  # noqa: T201 - the command's data
+                clear = found[found.scores >= shown]
+                objects += len(clear)
+                more += len(found) - len(clear)
+                give(lines(path, clear))
             advance(done, len(files))
-    say(f"{len(files)} pictures, {objects} objects, {broken} pictures broken; overlays and predictions.json in {out}")
+    hint = f"; {more} less probable ones are in predictions.json too" if more else ""
+    say(f"{_count(len(files), 'picture')}, {_count(objects, 'object')} with a probability of at least {shown:g}{hint}")
+    if broken:
+        say(f"{_count(broken, 'picture')} broken, named above and in {out / 'pictures.json'}")
+    say(f"overlays and predictions.json in {out}")
     return 1 if broken else 0
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def run_demo(out: Path, seed: int) -> None:

@@ -8,11 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from maskrcnn.cli.words import say
-from maskrcnn.config import TrainConfig
+from maskrcnn.config import ModelConfig, Settings, TrainConfig
 from maskrcnn.errors import ConfigError, InputError
 from maskrcnn.training import Devices, train
 from maskrcnn.training.setup import merge
+
+HOMES: dict[str, type[Settings]] = {"model": ModelConfig, "train": TrainConfig}
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,7 @@ def parse_setting(text: str) -> dict[str, Any]:
         InputError: There is no `=`.
     """
     name, equals, value = text.partition("=")
-    if not equals or not name:
+    if not equals or not all(name.split(".")):
         raise InputError(f"--set: expected name=value such as model.rpn.samples=128, got {text!r}")
     try:
         parsed: Any = json.loads(value)
@@ -88,7 +92,7 @@ def read_config(path: Path) -> dict[str, Any]:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ConfigError(f"{path}: expected a settings file, got {error.strerror}") from None
+        raise ConfigError(f"{path}: expected a settings file, got one that can't be read: {error.strerror}") from None
     except ValueError as error:
         raise ConfigError(f"{path}: expected JSON, got an error: {error}") from None
     if not isinstance(values, dict):
@@ -113,11 +117,27 @@ def _given(values: Mapping[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in kept.items() if v != {}}
 
 
+def _home(values: Mapping[str, Any], home: str) -> dict[str, Any]:
+    inner = values.get(home, {})
+    if not isinstance(inner, dict):
+        raise ConfigError(f"{home}: expected a JSON object of settings, got {inner!r}")
+    return inner
+
+
+def _check_homes(values: Mapping[str, Any]) -> None:
+    for name in values:
+        if name not in HOMES:
+            likely = [f"{home}.{name}" for home, settings in HOMES.items() if name in settings.model_fields]
+            hint = f"did you mean {' or '.join(likely)}?" if likely else "names begin with model or train"
+            raise ConfigError(f"{name}: unknown setting; {hint}")
+
+
 def collect(flags: Flags) -> tuple[dict[str, Any], dict[str, Any]]:
     """Lay the settings file, `--set` and the options over each other, the last one strongest: model and train.
 
     Raises:
-        ConfigError: The file is wrong, or a name begins with neither `model` nor `train`.
+        ConfigError: The file is wrong, or a name begins with neither `model` nor `train`, or a setting of `train`
+            does not fit.
         InputError: An option does not read.
     """
     values: dict[str, Any] = read_config(flags.config) if flags.config else {}
@@ -140,11 +160,24 @@ def collect(flags: Flags) -> tuple[dict[str, Any], dict[str, Any]]:
         },
     }
     values = merge(values, _given(options))
-    unknown = [name for name in values if name not in ("model", "train")]
-    if unknown:
-        raise ConfigError(f"settings: {unknown[0]}: unknown setting; names begin with model or train")
-    model = {name: value for name, value in values.get("model", {}).items() if name != "classes"}
-    return model, values.get("train", {})
+    _check_homes(values)
+    train_values = _home(values, "train")
+    TrainConfig.parse(train_values, "train")
+    # a run's settings.json has the classes of its data
+    return {name: value for name, value in _home(values, "model").items() if name != "classes"}, train_values
+
+
+def _check_accelerator(name: str, count: int) -> None:
+    """Refuse an accelerator that is not there, before a run is begun.
+
+    Raises:
+        InputError: It is not there, or there are fewer.
+    """
+    there = {"gpu": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}
+    if name in there and not there[name]:
+        raise InputError(f"--accelerator: expected one that this machine has, got {name}")
+    if name in there and there[name] < count:
+        raise InputError(f"--devices: expected at most {there[name]} {name}, as this machine has, got {count}")
 
 
 def run_training(
@@ -160,6 +193,7 @@ def run_training(
     nodes: int,
 ) -> None:
     """Train, and say where the model is."""
+    _check_accelerator(accelerator, devices)
     model, settings = collect(flags)
     if resume and (model or settings or weights or preset):
         raise InputError("--resume: expected no other settings, got some; a resumed run keeps its own")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+import sys
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from pathlib import Path
+from typing import Protocol, TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -17,6 +20,17 @@ def say(line: str) -> None:
     console.print(line, markup=False, soft_wrap=True)
 
 
+def give(lines: Iterable[str]) -> None:
+    """Print data on stdout; once nobody reads it any more, as after `| head`, the job goes on without."""
+    try:
+        for line in lines:
+            print(line)  # noqa: T201 - the command's data
+        sys.stdout.flush()
+    except BrokenPipeError:
+        with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())
+
+
 class Advance(Protocol):
     """Moves a progress bar: what is done, of how many."""
 
@@ -25,9 +39,16 @@ class Advance(Protocol):
 
 
 @contextmanager
-def progress(title: str) -> Iterator[Advance]:
-    """Show a bar on a terminal while the block runs; nothing where there is none."""
+def progress(title: str, beside: TextIO | None = None) -> Iterator[Advance]:
+    """Show a bar on a terminal while the block runs; nothing where there is none.
+
+    Args:
+        title: What is being done.
+        beside: What the block prints data on; the bar gives way where that is a terminal too.
+    """
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+    hidden = not console.is_terminal or (beside is not None and beside.isatty())
+    # redirected, what the block prints on stdout would come out on stderr
+    with Progress(*columns, console=console, transient=True, disable=hidden, redirect_stdout=False) as bar:
         task = bar.add_task(title, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)

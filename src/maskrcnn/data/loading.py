@@ -1,4 +1,4 @@
-"""From a data set to batches, with worker processes: resumable for training, once in order for evaluation.
+"""From a data set to batches for training, with worker processes, resumable.
 
 A worker makes whole batches. An error that this package raised on purpose travels as a value and is raised
 again in the main process as it was.
@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 from maskrcnn.config import InputConfig
 from maskrcnn.data.batches import check_bands, collate, padded_shape
 from maskrcnn.data.sampling import Job, TrainingSampler, picture_key, picture_rng
-from maskrcnn.data.transforms import Resize, Transform
+from maskrcnn.data.transforms import Transform
 from maskrcnn.errors import InputError, MaskRCNNError
 from maskrcnn.ops.resize import target_size
 from maskrcnn.structures import Batch, Sample
@@ -221,53 +221,3 @@ class TrainingLoader:
             "pictures": len(sampler.sizes_hw),
             "joint_batch_size": sampler.joint_size,
         }
-
-
-class EvaluationLoader:
-    """Every picture of a data set once and in order; `evaluation_loader` makes it."""
-
-    def __init__(self, builder: _Builder, jobs: list[Job], workers: int) -> None:
-        self._jobs = jobs
-        self._workers = _Workers(builder, jobs, workers)
-
-    def __len__(self) -> int:
-        """Return the number of batches."""
-        return len(self._jobs)
-
-    def __iter__(self) -> Iterator[tuple[Batch, list[int]]]:
-        """Give each batch and the data set's indices of its pictures.
-
-        Raises:
-            MaskRCNNError: A picture or its annotations can't be read; the error is that of reading it alone.
-        """
-        for job, batch in zip(self._jobs, self._workers.batches(), strict=True):
-            yield batch, list(job.indices)
-
-    def close(self) -> None:
-        """End the worker processes; another iteration would start new ones."""
-        self._workers.close()
-
-
-def evaluation_loader(
-    pictures: Pictures,
-    config: InputConfig,
-    batch_size: int,
-    workers: int = 0,
-    rank: int = 0,
-    world_size: int = 1,
-) -> EvaluationLoader:
-    """Load every resized picture with its annotations exactly once and in order; the last batch may be small.
-
-    Args:
-        pictures: The data set; it may be empty.
-        config: Size, bands and padding that the network wants.
-        batch_size: Pictures a batch.
-        workers: Processes that load; 0 loads in this one.
-        rank: This process among those that share the pictures: it takes every `world_size`-th one.
-        world_size: Processes that share the pictures.
-    """
-    sizes_hw = resized_sizes(pictures, config)
-    mine = range(rank, len(sizes_hw), world_size)
-    batches = [tuple(mine[first : first + batch_size]) for first in range(0, len(mine), batch_size)]
-    jobs = [Job(0, batch, padded_shape([sizes_hw[index] for index in batch], config)) for batch in batches]
-    return EvaluationLoader(_Builder(pictures, config, Resize.of(config), seed=0), jobs, workers)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from maskrcnn.data.dataset import Dataset
 from maskrcnn.data.formats.coco_results import Result, to_coco_results, write_results
+from maskrcnn.data.formats.via import ONLY_CLASS
 from maskrcnn.errors import InputError
 from maskrcnn.evaluation.coco import Metrics, evaluate_results, write
 from maskrcnn.prediction import Predictor, load
@@ -14,25 +17,46 @@ from maskrcnn.prediction.stream import predict_all, strictly
 from maskrcnn.structures import Instances
 
 
+def nameless(dataset: Dataset) -> bool:
+    """Say whether a data set names no class at all, as a VIA file without attributes does."""
+    return dataset.format == "via" and dataset.class_names == (ONLY_CLASS,)
+
+
+def _names(model_classes: Sequence[str], dataset: Dataset) -> tuple[str, ...]:
+    """Return the data set's class names; where it has none and the model has one, the model's."""
+    return tuple(model_classes) if len(model_classes) == 1 and nameless(dataset) else dataset.class_names
+
+
+def naming_note(model_classes: Sequence[str], dataset: Dataset) -> str | None:
+    """Say it where a data set without class names is taken to show a model's only class."""
+    if _names(model_classes, dataset) == dataset.class_names:
+        return None
+    return f"{dataset.source} names no class: its objects count as {model_classes[0]}"
+
+
 def matching_categories(model_classes: Sequence[str], dataset: Dataset) -> list[int]:
     """Return the data set's category id of each class of a model, matched by name.
+
+    A class of the model that the data does not have gets an id that the data does not have. A data set that names
+    no class shows the only class of a model that has one.
 
     Args:
         model_classes: K names in label order.
         dataset: What the model is measured on.
 
     Raises:
-        InputError: A class that the data has objects of is missing from the model, or no name is shared.
+        InputError: A class that the data has objects of is missing from the model.
     """
-    ids = dict(zip(dataset.class_names, dataset.category_ids, strict=True))
-    missing = [name for name in dataset.class_names if name not in model_classes]
+    names = _names(model_classes, dataset)
+    shown = {annotation.label for record in dataset.records for annotation in record.annotations}
+    missing = [name for label, name in enumerate(names) if label in shown and name not in model_classes]
     if missing:
         raise InputError(
             f"{dataset.source}: expected classes that the model knows ({', '.join(model_classes[:10])}), "
             f"got {', '.join(missing[:10])} too; classes are matched by name"
         )
-    unused = max(ids.values(), default=0)
-    spare = iter(range(unused + 1, unused + 1 + len(model_classes)))
+    ids = dict(zip(names, dataset.category_ids, strict=True))
+    spare = itertools.count(max(ids.values(), default=0) + 1)
     return [ids[name] if name in ids else next(spare) for name in model_classes]
 
 
@@ -44,11 +68,8 @@ def predict_dataset(
     Raises:
         ImageError: A picture can't be read.
     """
-
-    def picture(i: int) -> Path:
-        return dataset.path(indices[i])
-
-    return strictly(predict_all(predictor, len(indices), picture, batch=batch, workers=workers))
+    paths = [dataset.path(i) for i in indices]
+    return strictly(predict_all(predictor, len(paths), paths.__getitem__, batch=batch, workers=workers))
 
 
 def results_of(found: Instances, image_id: int, category_ids: Sequence[int], known: Sequence[int]) -> list[Result]:
@@ -92,6 +113,9 @@ def evaluate(
         if progress:
             progress(i + 1, len(dataset))
     metrics = evaluate_results(dataset, results)
+    note = naming_note(predictor.class_names, dataset)
+    if note is not None:
+        metrics = replace(metrics, notes=(*metrics.notes, note))
     if out is not None:
         write_results(results, Path(out) / "predictions.json")
         write(metrics, Path(out) / "metrics.json")

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from maskrcnn.config import BackboneConfig, Norm
-from maskrcnn.model.norm import ConvNorm
+from maskrcnn.model.norm import ConvNorm, silence
 
 
 class BasicBlock(nn.Module):
@@ -25,6 +25,10 @@ class BasicBlock(nn.Module):
         self.conv1 = ConvNorm(in_channels, width, 3, norm, stride)
         self.conv2 = ConvNorm(width, width, 3, norm)
         self.shortcut = _shortcut(in_channels, width, stride, norm)
+
+    def begin_as_shortcut(self) -> None:
+        """Silence the last norm, so that a fresh block passes its input on (1706.02677, section 5.1)."""
+        silence(self.conv2.norm)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, C, H, W) to (B, width, H / stride, W / stride)."""
@@ -53,6 +57,10 @@ class Bottleneck(nn.Module):
         self.conv2 = ConvNorm(inner, inner, 3, norm, stride // first_stride, groups)
         self.conv3 = ConvNorm(inner, width * self.expansion, 1, norm)
         self.shortcut = _shortcut(in_channels, width * self.expansion, stride, norm)
+
+    def begin_as_shortcut(self) -> None:
+        """Silence the last norm, so that a fresh block passes its input on (1706.02677, section 5.1)."""
+        silence(self.conv3.norm)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, C, H, W) to (B, 4 · width, H / stride, W / stride)."""
@@ -141,6 +149,8 @@ def build_backbone(config: BackboneConfig, bands: int) -> Backbone:
     for module in backbone.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        if isinstance(module, BasicBlock | Bottleneck):
+            module.begin_as_shortcut()
     return backbone
 
 

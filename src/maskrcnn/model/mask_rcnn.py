@@ -263,7 +263,7 @@ def build(config: ModelConfig) -> MaskRCNN:
     """Make the model that the settings describe, with fresh weights."""
     backbone = build_backbone(config.backbone, config.input.bands)
     channels, classes = config.pyramid.channels, len(config.classes)
-    model = MaskRCNN(
+    return MaskRCNN(
         config,
         backbone,
         Pyramid(backbone.channels, config.pyramid),
@@ -271,7 +271,3 @@ def build(config: ModelConfig) -> MaskRCNN:
         BoxHead(BODIES[config.box_head.kind](channels, config.box_head), classes, config.box_head),
         MaskHead(channels, classes, config.mask_head),
     )
-    for module in model.modules():
-        if isinstance(module, nn.Conv2d):
-            module.weight.data = module.weight.data.contiguous(memory_format=torch.channels_last)
-    return model

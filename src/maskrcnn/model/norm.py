@@ -61,6 +61,12 @@ def build_norm(name: Norm | HeadNorm, channels: int) -> nn.Module:
     return nn.Identity()
 
 
+def silence(norm: nn.Module) -> None:
+    """Set the scales of a norm that learns to zero."""
+    if isinstance(norm, nn.BatchNorm2d | nn.GroupNorm):
+        nn.init.zeros_(norm.weight)
+
+
 class ConvNorm(nn.Sequential):
     """A convolution that keeps the size (unless it has a stride), then its norm; a bias only where no norm follows.
 

@@ -6,6 +6,7 @@ Letters: R regions, C channels, P bins a side, K classes, M side of the mask.
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -15,6 +16,8 @@ from torch.nn import functional as F
 
 from maskrcnn.config import BoxHeadConfig, MaskHeadConfig
 from maskrcnn.model.norm import ConvNorm
+
+FIRST_BACKGROUND = 0.8  # probability of background that a fresh model gives every region, about its share of samples
 
 
 def _init_fully_connected(layer: nn.Linear) -> None:
@@ -110,6 +113,7 @@ class BoxHead(nn.Module):
         nn.init.normal_(self.logits.weight, std=0.01)
         nn.init.normal_(self.deltas.weight, std=0.001)
         nn.init.zeros_(self.logits.bias)
+        nn.init.constant_(self.logits.bias[-1:], math.log(classes * FIRST_BACKGROUND / (1 - FIRST_BACKGROUND)))
         nn.init.zeros_(self.deltas.bias)
         self.register_buffer("std", torch.tensor(config.delta_std), persistent=False)
 

@@ -1,11 +1,13 @@
 """The region proposal network: where might something be?
 
-References: Faster R-CNN (1506.01497), section 3.1. On a pyramid: FPN (1612.03144), section 4.1.
+References: Faster R-CNN (1506.01497), section 3.1. On a pyramid: FPN (1612.03144), section 4.1. A fresh model's bias:
+RetinaNet (1708.02002), section 4.1.
 Letters: B pictures, L levels, N anchors of all levels, K the best of a level, P proposals, S samples.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
@@ -22,6 +24,7 @@ from maskrcnn.ops.nms import NMS
 from maskrcnn.structures import Batch
 
 ANCHOR_STREAM = 0  # of the random numbers of a step
+FIRST_OBJECTNESS = 0.05  # of every anchor of a fresh model; at 0.5 the first steps would only learn that most are empty
 
 
 class AnchorScores(NamedTuple):
@@ -70,6 +73,7 @@ class RPNHead(nn.Module):
             if isinstance(module, nn.Conv2d):
                 nn.init.normal_(module.weight, std=0.01)
                 nn.init.zeros_(module.bias)  # type: ignore[arg-type]  # every convolution here has one
+        nn.init.constant_(self.objectness.bias, -math.log((1 - FIRST_OBJECTNESS) / FIRST_OBJECTNESS))  # type: ignore[arg-type]
 
     def forward(self, features: Sequence[Tensor]) -> AnchorScores:
         """Score the anchors of every cell of P2 to P6, (B, C, H, W) float each."""

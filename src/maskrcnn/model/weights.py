@@ -6,22 +6,24 @@ References: safetensors, format description.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
 from maskrcnn.config import ModelConfig
-from maskrcnn.errors import WeightsError
+from maskrcnn.errors import ConfigError, WeightsError
 from maskrcnn.files import replacing
 from maskrcnn.model.mask_rcnn import MaskRCNN, build
 from maskrcnn.version import __version__
 
 KIND = "maskrcnn"
+_PICKLES = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")  # torch.save since 1.6; others
+_MOST_NAMES = 10
 
 
 class Weights(NamedTuple):
@@ -59,7 +61,7 @@ def save(model: MaskRCNN, path: Path, notes: Mapping[str, str] | None = None) ->
     }
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     with replacing(path) as temporary:
-        save_file(tensors, temporary, header)
+        temporary.write_bytes(to_bytes(tensors, header))
 
 
 def read(path: Path) -> Weights:
@@ -70,16 +72,49 @@ def read(path: Path) -> Weights:
         ConfigError: Its settings do not fit this version.
     """
     if not path.is_file():
-        raise WeightsError(f"{path}: expected a model file, got {'a folder' if path.is_dir() else 'nothing there'}")
+        raise WeightsError(f"{path}: expected a model file, got {_what_is_there(path)}")
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
     except (SafetensorError, OSError) as error:
-        raise WeightsError(f"{path}: expected a safetensors file, got one that can't be read: {error}") from None
+        raise WeightsError(f"{path}: expected a model file (safetensors), got {_kind(path, error)}") from None
     if metadata.get("kind") != KIND or "config" not in metadata:
-        raise WeightsError(f"{path}: expected a file that this package wrote, got safetensors without its settings")
-    return Weights(ModelConfig.parse_json(metadata["config"], f"{path}: settings"), tensors, metadata)
+        raise WeightsError(f"{path}: expected a model file of this package, got safetensors without its settings")
+    return Weights(_config(metadata, path), tensors, metadata)
+
+
+def _what_is_there(path: Path) -> str:
+    if not path.is_dir():
+        return "no such file"
+    inside = path / "model.safetensors"
+    return f"a folder; did you mean {inside}?" if inside.is_file() else "a folder"
+
+
+def _kind(path: Path, error: Exception) -> str:
+    """Say what a file is that safetensors refused."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"one that can't be read: {error.strerror}"
+    with path.open("rb") as file:
+        start = file.read(8)
+    if start.startswith(_PICKLES):
+        return (
+            "a checkpoint of PyTorch or another pickle, which could run code; a run has a model.safetensors beside "
+            "its checkpoints"
+        )
+    if len(start) == 8 and int.from_bytes(start, "little") < path.stat().st_size:
+        return f"one that is cut off or broken: {error}"
+    return f"a file of another kind, starting with {start!r}" if start else "an empty file"
+
+
+def _config(metadata: Mapping[str, str], path: Path) -> ModelConfig:
+    try:
+        return ModelConfig.parse_json(metadata["config"], f"{path}: settings")
+    except ConfigError as error:
+        writer = metadata.get("version", "?")
+        if writer == __version__:
+            raise
+        raise ConfigError(f"{error}; written by version {writer}, this is {__version__}") from None
 
 
 def fill(module: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:
@@ -98,11 +133,29 @@ def fill(module: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:
     ]
     faults = [("missing", missing), ("not used", surplus), ("of another shape", unequal)]
     if any(names for _, names in faults):
-        listed = "; ".join(f"{len(names)} {what}: {', '.join(names[:10])}" for what, names in faults if names)
+        listed = "; ".join(f"{len(names)} {what}: {_first(names)}" for what, names in faults if names)
         raise WeightsError(f"{source}: expected the tensors of the model that its settings describe, got {listed}")
     with torch.no_grad():
         for name, tensor in own.items():
             tensor.copy_(tensors[name])
+
+
+def _first(names: Sequence[str]) -> str:
+    return ", ".join(names[:_MOST_NAMES]) + (", ..." if len(names) > _MOST_NAMES else "")
+
+
+def build_filled(config: ModelConfig, tensors: Mapping[str, Tensor], source: str) -> MaskRCNN:
+    """Make the model that settings describe, with these weights, for inference.
+
+    Raises:
+        WeightsError: The tensors are not those of the model, or the model does not fit into memory.
+    """
+    try:
+        model = build(config)
+    except (RuntimeError, MemoryError):
+        raise WeightsError(f"{source}: expected a model that fits into memory, got settings of a larger one") from None
+    fill(model, tensors, source)
+    return model.eval()
 
 
 def load_model(path: Path) -> MaskRCNN:
@@ -112,6 +165,4 @@ def load_model(path: Path) -> MaskRCNN:
         WeightsError: The file is missing, broken, or does not hold what its settings describe.
     """
     weights = read(path)
-    model = build(weights.config)
-    fill(model, weights.tensors, str(path))
-    return model.eval()
+    return build_filled(weights.config, weights.tensors, str(path))

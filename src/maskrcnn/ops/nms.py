@@ -52,20 +52,37 @@ class NMS(Protocol):
 
 
 class _Sorted(NamedTuple):
+    """Boxes by falling score, those still in the running `alive`; `order` is where each came from."""
+
     boxes: Tensor
     groups: Tensor | None
     alive: Tensor
     order: Tensor
 
+    def take(self, index: Tensor) -> _Sorted:
+        """Return the boxes at (S, n) places; a side of all boxes lies in one stretch of memory."""
+        boxes = self.boxes.transpose(1, 2).gather(2, index[:, None].expand(-1, 4, -1)).transpose(1, 2)
+        groups = None if self.groups is None else self.groups.gather(1, index)
+        return _Sorted(boxes, groups, self.alive.gather(1, index), self.order.gather(1, index))
+
+    def cut(self, first: int) -> _Sorted:
+        """Return the boxes from a place on."""
+        groups = None if self.groups is None else self.groups[:, first:]
+        return _Sorted(self.boxes[:, first:], groups, self.alive[:, first:], self.order[:, first:])
+
 
 def _sort(boxes: Tensor, scores: Tensor, valid: Tensor, groups: Tensor | None) -> _Sorted:
     order = torch.sort(scores.masked_fill(~valid, -torch.inf), dim=1, descending=True, stable=True).indices
-    return _Sorted(
-        boxes.gather(1, order[..., None].expand(-1, -1, 4)),
-        None if groups is None else groups.gather(1, order),
-        valid.gather(1, order),
-        order,
-    )
+    places = torch.arange(boxes.shape[1], device=boxes.device).expand_as(order)
+    return _Sorted(boxes, groups, valid, places).take(order)
+
+
+def _without_dead(row: _Sorted) -> _Sorted:
+    """Close the gaps once at least half of the places are dead."""
+    most = int(row.alive.sum(dim=1).max()) if row.alive.numel() else 0
+    if 2 * most > row.alive.shape[1]:
+        return row
+    return row.take(torch.sort(row.alive, dim=1, descending=True, stable=True).indices[:, :most])
 
 
 def _overlap(row: _Sorted, first: slice, second: slice, threshold: float) -> Tensor:
@@ -93,13 +110,12 @@ def _settle_in_full(hits: Tensor, alive: Tensor) -> Tensor:
     return alive
 
 
-def _collect(row: _Sorted, limit: int) -> Kept:
-    """Take the first survivors into D slots."""
-    S = row.alive.shape[0]
-    place = torch.where(row.alive, row.alive.cumsum(dim=1) - 1, limit).clamp(max=limit)
-    index = row.order.new_zeros(S, limit + 1).scatter_(1, place, row.order)[:, :limit]
+def _collect(order: Tensor, kept: Tensor, limit: int) -> Kept:
+    """Take the first of those kept into D slots."""
+    place = torch.where(kept, kept.cumsum(dim=1) - 1, limit).clamp(max=limit)
+    index = order.new_zeros(len(order), limit + 1).scatter_(1, place, order)[:, :limit]
     slots = torch.arange(limit, device=index.device)
-    return Kept(index, slots < row.alive.sum(dim=1, keepdim=True))
+    return Kept(index, slots < kept.sum(dim=1, keepdim=True))
 
 
 def nms(
@@ -113,19 +129,19 @@ def nms(
     block: int = 256,
 ) -> Kept:
     """Suppress as `NMS` says, looking at values to stop early: for a CPU, and for inference."""
-    row = _sort(boxes, scores, valid, groups)
-    N = boxes.shape[1]
-    last = int(row.alive.sum(dim=1).max()) if N else 0
-    for start in range(0, last, block):
-        here, rest = slice(start, min(start + block, last)), slice(min(start + block, last), last)
-        earlier = torch.arange(here.stop - start, device=boxes.device)
-        hits = _overlap(row, here, here, iou_threshold) & (earlier[:, None] < earlier)
-        keep = _settle_until_stable(hits, row.alive[:, here])
-        row.alive[:, here] = keep
-        if bool((row.alive[:, : here.stop].sum(dim=1) >= limit).all()):
-            break
-        row.alive[:, rest] &= ~(_overlap(row, here, rest, iou_threshold) & keep[:, :, None]).any(dim=1)
-    return _collect(row, limit)
+    left = _without_dead(_sort(boxes, scores, valid, groups))
+    order, kept = [left.order[:, :0]], [left.alive[:, :0]]
+    found = kept[0].sum(dim=1)
+    while left.alive.shape[1] and bool((found < limit).any()):
+        here, rest = slice(0, block), slice(block, None)
+        hits = _overlap(left, here, here, iou_threshold).triu_(diagonal=1)
+        keep = _settle_until_stable(hits, left.alive[:, here])
+        order.append(left.order[:, here])
+        kept.append(keep)
+        found = found + keep.sum(dim=1)
+        left.alive[:, rest] &= ~(_overlap(left, here, rest, iou_threshold) & keep[:, :, None]).any(dim=1)
+        left = _without_dead(left.cut(block))
+    return _collect(torch.cat(order, dim=1), torch.cat(kept, dim=1), limit)
 
 
 def nms_static(
@@ -148,4 +164,4 @@ def nms_static(
         keep = _settle_in_full(hits, row.alive[:, here])
         row.alive[:, here] = keep
         row.alive[:, rest] &= ~(_overlap(row, here, rest, iou_threshold) & keep[:, :, None]).any(dim=1)
-    return _collect(row, limit)
+    return _collect(row.order, row.alive, limit)

@@ -71,10 +71,11 @@ def bitmap_to_counts(bitmap: Bitmap, size_hw: tuple[int, int]) -> NDArray[np.int
     """
     H, W = size_hw
     x, y, pixels = clip(bitmap, size_hw)
-    framed = np.zeros((pixels.shape[1], pixels.shape[0] + 2), dtype=np.int8)
-    framed[:, 1:-1] = pixels.T
-    column, row = np.nonzero(np.diff(framed, axis=1))
-    edges = (x + column) * H + y + row
+    framed = np.zeros((pixels.shape[0] + 2, pixels.shape[1]), dtype=np.bool_)
+    framed[1:-1] = pixels
+    # found row by row as memory lies, then sorted into columns: there are few edges among many pixels
+    row, column = np.divmod(np.flatnonzero(framed[1:] != framed[:-1]), pixels.shape[1])
+    edges = np.sort((x + column) * H + y + row)
     touching = np.flatnonzero(edges[1:-1:2] == edges[2::2])  # a run that goes on at the top of the next column
     edges = np.delete(edges, np.concatenate([2 * touching + 1, 2 * touching + 2]))
     ends_set = edges.size > 0 and edges[-1] == H * W

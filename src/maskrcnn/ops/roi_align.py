@@ -1,7 +1,7 @@
 """RoIAlign as a weighted gather: all levels and pictures in one table, every output bin one weighted sum of its rows.
 
 A bin is the mean of sample points, a sample point the bilinear mix of four cells, so a bin is a bag of (row, weight)
-pairs and `embedding_bag` sums it; the gradient is the library's.
+pairs and `embedding_bag` sums it. The gradient of a row is a bag of bins, summed likewise.
 
 References: Mask R-CNN (1703.06870), section 3, RoIAlign. FPN (1612.03144), equation 1, for the level.
 Letters: B pictures, L levels, C channels, H, W cells of a level, T rows of the table, R regions, P bins a side,
@@ -11,43 +11,45 @@ S samples a side of a bin.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from itertools import accumulate
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
+
+CHANNELS_AT_ONCE = 64  # on a CPU: a part of the table stays in its cache, and the next takes the same memory
 
 
 class Table(NamedTuple):
-    """A feature pyramid laid out as rows.
+    """A feature pyramid seen as one table of rows, one row a cell: level after level, picture after picture.
 
     Attributes:
-        rows: (T, C) float. One row a cell: level after level, picture after picture, row-major.
+        levels: L of (B, C, H, W) float.
         start: (L) int64. First row of each level.
         shape_hw: (L, 2) int64. Cells of each level.
         stride: (L) float32. Pixels a cell.
     """
 
-    rows: Tensor
+    levels: tuple[Tensor, ...]
     start: Tensor
     shape_hw: Tensor
     stride: Tensor
 
 
 def build_table(features: Sequence[Tensor], strides: Sequence[int]) -> Table:
-    """Lay the levels of a pyramid out as one table of rows.
+    """See the levels of a pyramid as one table of rows.
 
     Args:
-        features: L of (B, C, H, W) float. No copy is needed first where they are channels-last.
+        features: L of (B, C, H, W) float. Fastest where they are channels-last in memory.
         strides: L pixels a cell.
     """
-    B = features[0].shape[0]
-    rows = torch.cat([level.permute(0, 2, 3, 1).flatten(0, 2) for level in features])
     shapes = [(level.shape[2], level.shape[3]) for level in features]
-    starts = [sum(B * h * w for h, w in shapes[:i]) for i in range(len(shapes))]
-    device = rows.device
+    starts = [0, *accumulate(_cells(features))][:-1]
+    device = features[0].device
     return Table(
-        rows,
+        tuple(features),
         torch.tensor(starts).to(device, non_blocking=True),
         torch.tensor(shapes).to(device, non_blocking=True),
         torch.tensor(strides, dtype=torch.float32).to(device, non_blocking=True),
@@ -128,19 +130,26 @@ def _axes(g: _Geometry, bins: int, samples: Tensor, most: int) -> tuple[_Axis, _
     return x, y
 
 
-def _bags(g: _Geometry, bins: int, samples: int) -> tuple[Tensor, Tensor]:
-    """List rows and weights of all bins with a fixed number of samples: (R·P·P, 4·S·S) each."""
-    fixed = torch.full_like(g.cells, samples)
-    x, y = _axes(g, bins, fixed, samples)
-    line = g.base[:, None, None] + y.cell * g.cells[:, 0, None, None]
-    row = line[:, :, None, :, None] + x.cell[:, None, :, None, :]
+class _Bags(NamedTuple):
+    """The bags of all bins, one behind the other: rows (n) int32, weights (n) float32, first of each bag int32."""
+
+    row: Tensor
+    weight: Tensor
+    start: Tensor
+
+
+def _fixed_bags(g: _Geometry, bins: int, samples: int) -> _Bags:
+    """List rows and weights where each bin has the same number of samples: bags of 4·S·S."""
+    x, y = _axes(g, bins, torch.full_like(g.cells, samples), samples)
+    line = (g.base[:, None, None] + y.cell * g.cells[:, 0, None, None]).to(torch.int32)
+    row = line[:, :, None, :, None] + x.cell.to(torch.int32)[:, None, :, None, :]
     weight = y.weight[:, :, None, :, None] * x.weight[:, None, :, None, :]
-    bags, size = row.shape[0] * bins * bins, 4 * samples * samples
-    return row.reshape(bags, size), weight.reshape(bags, size)
+    start = torch.arange(row.shape[0] * bins * bins, dtype=torch.int32, device=row.device) * (4 * samples * samples)
+    return _Bags(row.flatten(), weight.flatten(), start)
 
 
-def _adaptive_bags(g: _Geometry, bins: int) -> tuple[Tensor, Tensor, Tensor]:
-    """List rows and weights where each bin has a sample a cell: two flat arrays and where each bag begins."""
+def _adaptive_bags(g: _Geometry, bins: int) -> _Bags:
+    """List rows and weights where each bin has a sample a cell."""
     samples = g.bin_size.ceil().clamp(min=1).to(torch.int64)
     most = int(samples.max()) if samples.numel() else 1
     x, y = _axes(g, bins, samples, most)
@@ -153,7 +162,82 @@ def _adaptive_bags(g: _Geometry, bins: int) -> tuple[Tensor, Tensor, Tensor]:
     in_y, in_x = k // width[region], k % width[region]
     row = g.base[region] + y.cell[region, p // bins, in_y] * g.cells[region, 0] + x.cell[region, p % bins, in_x]
     weight = y.weight[region, p // bins, in_y] * x.weight[region, p % bins, in_x]
-    return row, weight, start
+    return _Bags(row.to(torch.int32), weight, start.to(torch.int32))
+
+
+def _sum_bags(rows: Tensor, bags: _Bags) -> Tensor:
+    """Add up the weighted rows, (T, C), of each bag: (bags, C)."""
+    weight = bags.weight.to(rows.dtype)
+    return F.embedding_bag(bags.row, rows, bags.start, mode="sum", per_sample_weights=weight)
+
+
+def _transpose(bags: _Bags, rows: int) -> _Bags:
+    """Turn "which rows does a bag take" into "which bags take a row"."""
+    row, order = bags.row.sort(stable=True)
+    size = torch.diff(bags.start, append=bags.start.new_tensor([len(row)]))
+    bag = torch.arange(len(size), dtype=torch.int32).repeat_interleave(size)
+    count = row.bincount(minlength=rows)
+    return _Bags(bag[order], bags.weight[order], (count.cumsum(0) - count).to(torch.int32))
+
+
+def _cells(levels: Sequence[Tensor]) -> list[int]:
+    return [level.shape[0] * level.shape[2] * level.shape[3] for level in levels]
+
+
+def _as_rows(levels: Sequence[Tensor], out: Tensor | None = None) -> Tensor:
+    """Lay L of (B, c, H, W) out as (T, c)."""
+    return torch.cat([level.permute(0, 2, 3, 1).flatten(0, 2) for level in levels], out=out)
+
+
+def _as_level(rows: Tensor, like: Tensor) -> Tensor:
+    """Shape (B·H·W, C) as a level, (B, C, H, W), in its layout."""
+    B, C, H, W = like.shape
+    if like.is_contiguous(memory_format=torch.channels_last):
+        return rows.view(B, H, W, C).permute(0, 3, 1, 2)
+    level = rows.new_empty(B, C, H * W)
+    for picture, its in zip(level, rows.chunk(B), strict=True):
+        picture.copy_(its.t())  # two dimensions are transposed in blocks, four are not
+    return level.view(B, C, H, W)
+
+
+def _gather_by_channels(levels: Sequence[Tensor], bags: _Bags) -> Tensor:
+    """Sum bags a few channels at a time: fresh memory is what costs most, so the whole table is never made."""
+    width = levels[0].shape[1]
+    pooled = levels[0].new_empty(len(bags.start), width)
+    room = levels[0].new_empty(sum(_cells(levels)), min(width, CHANNELS_AT_ONCE))
+    for first in range(0, width, CHANNELS_AT_ONCE):
+        part = slice(first, first + CHANNELS_AT_ONCE)
+        rows = _as_rows([level[:, part] for level in levels], out=room[:, : width - first])
+        pooled[:, part] = _sum_bags(rows, bags)
+    return pooled
+
+
+class _LearningGather(torch.autograd.Function):
+    """`_gather_by_channels` with a gradient, which is the same sum with rows and bags exchanged."""
+
+    @staticmethod
+    def forward(ctx: Any, row: Tensor, weight: Tensor, start: Tensor, *levels: Tensor) -> Tensor:
+        ctx.save_for_backward(row, weight, start)
+        ctx.levels = [torch.empty_like(level, device="meta") for level in levels]
+        return _gather_by_channels(levels, _Bags(row, weight, start))
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        cells = _cells(ctx.levels)
+        rows = _sum_bags(gradient.contiguous(), _transpose(_Bags(*ctx.saved_tensors), sum(cells)))
+        parts = zip(torch.split(rows, cells), ctx.levels, strict=True)
+        return None, None, None, *(_as_level(own, level) for own, level in parts)
+
+
+def _gather(levels: Sequence[Tensor], bags: _Bags) -> Tensor:
+    """Add up the weighted cells of each bag: (bags, C)."""
+    if levels[0].device.type != "cpu" or torch.compiler.is_compiling():
+        return _sum_bags(_as_rows(levels), bags)
+    if torch.is_grad_enabled() and any(level.requires_grad for level in levels):
+        pooled: Tensor = _LearningGather.apply(*bags, *levels)  # type: ignore[no-untyped-call]
+        return pooled
+    return _gather_by_channels(levels, bags)
 
 
 def roi_align(table: Table, boxes: Tensor, picture: Tensor, level: Tensor, bins: int, sampling_ratio: int) -> Tensor:
@@ -173,12 +257,7 @@ def roi_align(table: Table, boxes: Tensor, picture: Tensor, level: Tensor, bins:
     Returns:
         (R, C, P, P) float, channels-last in memory.
     """
-    rows = table.rows
     geometry = _geometry(table, boxes.detach(), picture, level, bins)
-    if sampling_ratio:
-        row, weight = _bags(geometry, bins, sampling_ratio)
-        pooled = F.embedding_bag(row, rows, mode="sum", per_sample_weights=weight.to(rows.dtype))
-    else:
-        row, weight, start = _adaptive_bags(geometry, bins)
-        pooled = F.embedding_bag(row, rows, start, mode="sum", per_sample_weights=weight.to(rows.dtype))
-    return pooled.view(len(boxes), bins, bins, rows.shape[1]).permute(0, 3, 1, 2)
+    bags = _fixed_bags(geometry, bins, sampling_ratio) if sampling_ratio else _adaptive_bags(geometry, bins)
+    pooled = _gather(table.levels, bags)
+    return pooled.view(len(boxes), bins, bins, pooled.shape[1]).permute(0, 3, 1, 2)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,10 +10,14 @@ from typing import Any, NamedTuple
 from maskrcnn.data.formats.coco_results import Result, to_coco_results, write_results
 from maskrcnn.data.images import read_image
 from maskrcnn.draw.overlay import overlay
-from maskrcnn.errors import MaskRCNNError
-from maskrcnn.files import replacing, write_text
+from maskrcnn.errors import InputError, MaskRCNNError
+from maskrcnn.files import make_folder, replacing, write_text
 from maskrcnn.prediction.predictor import Predictor
 from maskrcnn.prediction.stream import Found, predict_all
+from maskrcnn.structures import Instances
+
+OVERLAYS = "overlays"
+SHOWN = 0.5  # probability from which a person would want to see an object
 
 
 class Outcome(NamedTuple):
@@ -25,31 +28,41 @@ class Outcome(NamedTuple):
 
 
 def overlay_names(pictures: Sequence[Path]) -> list[str]:
-    """Name the overlay of each picture after it, with a number where two share a name.
+    """Name the overlay of each picture after it, with a number where the name is taken.
 
     >>> overlay_names([Path("a/1.jpg"), Path("b/1.png"), Path("b/2.png")])
     ['1.jpg', '1_2.jpg', '2.jpg']
     """
-    names, taken = [], Counter[str]()
+    names: dict[str, str] = {}  # some file systems do not tell A from a
     for path in pictures:
-        taken[path.stem] += 1
-        count = taken[path.stem]
-        names.append(f"{path.stem}.jpg" if count == 1 else f"{path.stem}_{count}.jpg")
-    return names
+        stem, count = path.stem, 1
+        while stem.casefold() in names:
+            count += 1
+            stem = f"{path.stem}_{count}"
+        names[stem.casefold()] = f"{stem}.jpg"
+    return list(names.values())
 
 
 def predict_folder(
-    predictor: Predictor, pictures: Sequence[Path], out: Path, *, batch: int = 1, workers: int = 0
+    predictor: Predictor,
+    pictures: Sequence[Path],
+    out: Path,
+    *,
+    shown: float = SHOWN,
+    batch: int = 1,
+    workers: int = 0,
 ) -> Iterator[Outcome]:
     """Predict pictures and leave overlays, `predictions.json` and `pictures.json` in a folder.
 
-    The results are COCO's, in pixels of the input; `image_id` is the picture's number, from 1, which `pictures.json`
-    resolves, and `category_id` the class's number, from 1. Both files are written when the last picture is done.
+    The results are COCO's, in pixels of the upright input; `image_id` is the picture's number, from 1, which
+    `pictures.json` resolves, and `category_id` the class's number, from 1. Both files are written when the last
+    picture is done.
 
     Args:
         predictor: The model.
         pictures: Files.
         out: The folder.
+        shown: Overlays show objects of at least this probability; the results hold all that the predictor finds.
         batch: Pictures that are read together.
         workers: Processes that read pictures.
 
@@ -57,26 +70,41 @@ def predict_folder(
         What became of each picture, in order.
 
     Raises:
+        InputError: An overlay would take the place of a picture.
         OutputError: Something can't be written.
     """
+    make_folder(out)
+    places = [out / OVERLAYS / name for name in overlay_names(pictures)]
+    _spare_pictures(pictures, places)
     ids = range(1, len(predictor.class_names) + 1)
-    names = overlay_names(pictures)
     results: list[Result] = []
     records: list[dict[str, Any]] = []
     stream = predict_all(predictor, len(pictures), pictures.__getitem__, batch=batch, workers=workers)
     for i, (path, found) in enumerate(zip(pictures, stream, strict=True)):
-        records.append({"id": i + 1, "file_name": str(path), **_record(found)})
+        records.append({"id": i + 1, "file_name": str(path), **_record(found, places[i])})
         if not isinstance(found, MaskRCNNError):
             results += to_coco_results(found, i + 1, ids)
-            with replacing(out / "overlays" / names[i]) as temporary:
-                overlay(read_image(path), found).convert("RGB").save(temporary, quality=92)
+            _draw(path, found[found.scores >= shown], places[i])
         yield Outcome(path, found)
     write_results(results, out / "predictions.json")
     categories = [{"id": i, "name": name} for i, name in zip(ids, predictor.class_names, strict=True)]
     write_text(out / "pictures.json", json.dumps({"images": records, "categories": categories}, indent=1) + "\n")
 
 
-def _record(found: Found) -> dict[str, Any]:
+def _spare_pictures(pictures: Sequence[Path], places: Sequence[Path]) -> None:
+    """Refuse to draw over the pictures themselves."""
+    taken = {path.resolve() for path in pictures} & {place.resolve() for place in places}
+    if taken:
+        raise InputError(f"{min(taken)}: expected pictures outside of the folder for overlays, got one inside of it")
+
+
+def _draw(path: Path, found: Instances, place: Path) -> None:
+    with replacing(place) as temporary:
+        overlay(read_image(path), found).save(temporary, quality=92)
+
+
+def _record(found: Found, place: Path) -> dict[str, Any]:
     if isinstance(found, MaskRCNNError):
         return {"error": str(found)}
-    return {"height": found.size_hw[0], "width": found.size_hw[1], "objects": len(found)}
+    h, w = found.size_hw
+    return {"height": h, "width": w, "objects": len(found), "overlay": f"{OVERLAYS}/{place.name}"}

@@ -17,10 +17,10 @@ from torch import Tensor
 
 from maskrcnn.config import InputConfig, ModelConfig, Resize
 from maskrcnn.data.images import to_array
-from maskrcnn.errors import ImageError, InputError
-from maskrcnn.model.mask_rcnn import MaskRCNN, build
+from maskrcnn.errors import ConfigError, ImageError, InputError
+from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.model.postprocess import Detections
-from maskrcnn.model.weights import fill, read
+from maskrcnn.model.weights import build_filled, read
 from maskrcnn.ops.resize import padded_size, resize_image, target_size, to_tensor
 from maskrcnn.structures import Instances, Patches
 
@@ -45,13 +45,21 @@ def prepare(picture: Picture, config: InputConfig) -> Prepared:
     Raises:
         ImageError: It can't be read, or its bands are not those of the model.
     """
+    if isinstance(picture, np.ndarray) and picture.ndim == 2 and config.bands == 1:
+        picture = picture[..., None]  # not grey RGB, which 8 bits of two axes are otherwise
     array = to_array(picture)
     if array.shape[2] != config.bands:
-        name = picture if isinstance(picture, str | Path) else "picture"
-        raise ImageError(f"{name}: expected {config.bands} bands, as the model was trained on, got {array.shape[2]}")
+        name = picture if isinstance(picture, str | Path) else "image"
+        raise ImageError(
+            f"{name}: expected {_bands(config.bands)}, as the model was trained on, got {_bands(array.shape[2])}"
+        )
     size_hw = (array.shape[0], array.shape[1])
     target = target_size(config.resize, size_hw, config.min_size, config.max_size)
     return Prepared(resize_image(to_tensor(array), target), size_hw)
+
+
+def _bands(count: int) -> str:
+    return f"{count} band" if count == 1 else f"{count} bands"
 
 
 def to_instances(
@@ -109,17 +117,24 @@ class Predictor:
 
         Args:
             image: A path, a PIL picture, or an array (H, W, bands) or (H, W) of any dtype, RGB where it has three
-                bands; or a list of these.
+                bands, with values as a file has them (0 to 255 for 8 bits); or a list or tuple of these.
 
         Returns:
-            Objects by falling score, in pixels of the picture that came in; a list for a list.
+            Objects by falling score, in pixels of the picture that came in; a list for a list or a tuple.
 
         Raises:
             ImageError: A picture can't be read, or its bands are not those of the model.
+            InputError: It is none of these kinds.
         """
-        if isinstance(image, str | Path | Image.Image | np.ndarray):
+        if isinstance(image, Sequence) and not isinstance(image, str | bytes | bytearray):
+            return [self._predict_place(i, each) for i, each in enumerate(image)]
+        return self.predict_prepared([prepare(image, self.config.input)])[0]
+
+    def _predict_place(self, i: int, image: Picture) -> Instances:
+        try:
             return self.predict_prepared([prepare(image, self.config.input)])[0]
-        return [self.predict_prepared([prepare(each, self.config.input)])[0] for each in image]
+        except (ImageError, InputError) as error:
+            raise type(error)(f"picture {i}, counted from 0: {error}") from error
 
     def predict_prepared(self, pictures: Sequence[Prepared]) -> list[Instances]:
         """Find the objects of pictures that `prepare` made; those of one padded size run together."""
@@ -161,6 +176,33 @@ def best_device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
+def _device(name: torch.device | str | None) -> torch.device:
+    if name is None:
+        return best_device()
+    try:
+        return torch.device(name)
+    except RuntimeError:
+        raise InputError(f"device: expected a name such as cpu, cuda, cuda:1 or mps, got {name!r}") from None
+
+
+def _resized(config: InputConfig, min_size: int | None, max_size: int | None, resize: Resize | None) -> InputConfig:
+    """Override sizes: what is given holds, and a limit that was not given makes way for it.
+
+    >>> file = InputConfig(min_size=400, max_size=600)
+    >>> (wider := _resized(file, 800, None, None)).min_size, wider.max_size
+    (800, 1200)
+    >>> (lower := _resized(file, None, 300, None)).min_size, lower.max_size
+    (300, 300)
+    """
+    if isinstance(min_size, int) and max_size is None:
+        max_size = round(config.max_size * min_size / config.min_size)
+    elif isinstance(max_size, int) and min_size is None:
+        min_size = min(config.min_size, max_size)
+    if isinstance(min_size, int) and isinstance(max_size, int) and min_size > max_size:
+        raise ConfigError(f"max_size: expected at least min_size {min_size}, got {max_size}")
+    return config.change(min_size=min_size, max_size=max_size, resize=resize)
+
+
 def load(
     path: str | Path,
     *,
@@ -178,9 +220,10 @@ def load(
     Args:
         path: A `.safetensors` file that this package wrote.
         device: Where to run; the GPU where there is one.
-        min_size: Pixels of the short edge that the network sees.
-        max_size: Pixels of the long edge at most.
-        resize: `short_edge`, `square` or `none`.
+        min_size: Pixels of the short edge that the network sees; `max_size` grows and shrinks with it unless it is
+            given too.
+        max_size: Pixels of the long edge at most; a larger `min_size` comes down to it unless it is given too.
+        resize: `short_edge`, `square` (long edge of `max_size`) or `none`, the picture's own size.
         score_threshold: Drop detections below this probability.
         detections: Detections a picture at most.
         proposals: Proposals a picture after NMS.
@@ -191,17 +234,17 @@ def load(
         ConfigError: An override does not fit.
         InputError: The device is not there.
     """
+    place = _device(device)
     weights = read(Path(path))
     config = weights.config
     config = config.change(
-        input=config.input.change(min_size=min_size, max_size=max_size, resize=resize),
+        input=_resized(config.input, min_size, max_size, resize),
         rpn=config.rpn.change(proposals=proposals, pre_nms=pre_nms),
         detect=config.detect.change(score_threshold=score_threshold, detections=detections),
     )
-    model = build(config)
-    fill(model, weights.tensors, str(path))
+    model = build_filled(config, weights.tensors, str(path))
     try:
-        return Predictor(model, device or best_device())
+        return Predictor(model, place)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
-        raise InputError(f"device {device}: expected one that this machine has, got an error: {reason}") from None
+        raise InputError(f"device: expected one that this machine has, got {place} ({reason})") from None

@@ -2,325 +2,68 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import sys
-import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import lightning as L
-import torch
-from lightning.pytorch.callbacks import Callback, EarlyStopping, LearningRateMonitor, ModelCheckpoint, RichProgressBar
-from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
-
-from maskrcnn.config import AugmentConfig, InputConfig, ModelConfig, TrainConfig
+from maskrcnn.config import ModelConfig, TrainConfig
 from maskrcnn.data import open_dataset
 from maskrcnn.data.dataset import Dataset
-from maskrcnn.data.loading import TrainingLoader
-from maskrcnn.data.transforms import (
-    Colour,
-    Compose,
-    HorizontalFlip,
-    RandomCrop,
-    Resize,
-    ScaleJitter,
-    Transform,
-    Turn90,
-    VerticalFlip,
-)
 from maskrcnn.errors import InputError
-from maskrcnn.files import write_text
-from maskrcnn.model.mask_rcnn import MaskRCNN, build
-from maskrcnn.prediction.predictor import best_device
-from maskrcnn.training.callbacks import EpochLines, Validation
-from maskrcnn.training.checkpoints import ExportModel, LastCheckpoint, WholeCheckpoints
-from maskrcnn.training.module import TrainingModule
-from maskrcnn.training.setup import choose_preset, start_model
-from maskrcnn.training.transfer import Transfer, summary
+from maskrcnn.evaluation.run import matching_categories, naming_note
+from maskrcnn.model.mask_rcnn import build
+from maskrcnn.model.weights import load_model, save
+from maskrcnn.training.devices import Devices, leads
+from maskrcnn.training.fit import Plan, fit
+from maskrcnn.training.folder import (
+    Run,
+    check_new,
+    check_resumable,
+    check_same_data,
+    describe,
+    read_settings,
+    sweep,
+    write_settings,
+)
+from maskrcnn.training.setup import Start, choose_preset, start_model
+from maskrcnn.training.transfer import summary
 
-PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
-
-
-def _silent(_: str) -> None: ...
-
-
-@dataclass(frozen=True)
-class Run:
-    """A folder that holds one training and everything that came of it."""
-
-    folder: Path
-
-    @property
-    def model(self) -> Path:
-        """The best model so far, all that `maskrcnn.load` needs."""
-        return self.folder / "model.safetensors"
-
-    @property
-    def settings(self) -> Path:
-        """The settings of model and training."""
-        return self.folder / "settings.json"
-
-    @property
-    def facts(self) -> Path:
-        """Data fingerprints, versions, seed, machine."""
-        return self.folder / "run.json"
-
-    @property
-    def checkpoints(self) -> Path:
-        """`last.ckpt`, from which a run goes on, and `best.ckpt`."""
-        return self.folder / "checkpoints"
-
-    @property
-    def last(self) -> Path:
-        """The newest state."""
-        return self.checkpoints / "last.ckpt"
-
-    @property
-    def samples(self) -> Path:
-        """Pictures of truth beside prediction, one an epoch."""
-        return self.folder / "samples"
+PACKAGES = ("maskrcnn", "torch", "lightning", "numpy", "pillow", "faster-coco-eval")
+SHOWN = 5  # annotations without a place that are named
+Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Devices:
-    """Where a run computes.
-
-    Attributes:
-        accelerator: `auto`, `cpu`, `gpu` or another name that Lightning knows.
-        count: Devices (on a CPU: processes) of this machine; under torchrun its own number counts.
-        nodes: Machines; likewise.
-    """
-
-    accelerator: str = "auto"
-    count: int = 1
-    nodes: int = 1
-
-    def trainer_arguments(self, staged: bool) -> dict[str, Any]:
-        """Return what Lightning's Trainer takes."""
-        world = int(os.environ.get("WORLD_SIZE", "1")) if "LOCAL_WORLD_SIZE" in os.environ else 1
-        local = int(os.environ.get("LOCAL_WORLD_SIZE", str(self.count)))
-        nodes = max(self.nodes, world // local)
-        together = "ddp_find_unused_parameters_true" if staged else "ddp"
-        return {
-            "accelerator": self.accelerator,
-            "devices": local,
-            "num_nodes": nodes,
-            "strategy": together if local * nodes > 1 else "auto",
-        }
-
-
-@dataclass
-class Plan:
-    """What is to be done: data, model and settings, all of them checked."""
+class _Job:
+    """What a run works on, whether it begins or goes on."""
 
     run: Run
     dataset: Dataset
     validation: Dataset | None
-    model: MaskRCNN
-    config: TrainConfig
     devices: Devices
-    transfers: list[Transfer] = field(default_factory=list)
-    checkpoint: Path | None = None
-    say: Callable[[str], None] = _silent
+    say: Say
 
 
-def augmentation(config: AugmentConfig, picture: InputConfig) -> Transform:
-    """Make the chain of transforms that training pictures go through, ending at the network's size."""
-    parts: list[Transform] = [HorizontalFlip(config.flip)]
-    parts += [VerticalFlip(config.vertical_flip)] if config.vertical_flip else []
-    parts += [Turn90(config.turn)] if config.turn else []
-    parts += [RandomCrop(config.crop)] if config.crop < 1 else []
-    parts += [Colour(config.colour, config.colour, config.colour)] if config.colour else []
-    parts += [Resize.of(picture)]
-    parts += [ScaleJitter(*config.scale)] if config.scale != (1.0, 1.0) else []
-    return Compose(tuple(parts))
+@dataclass(frozen=True)
+class _Wishes:
+    """What a caller may say of a new run, and not of one that goes on."""
+
+    weights: str | Path | None
+    preset: str | None
+    model: Mapping[str, Any] | ModelConfig | None
+    settings: Mapping[str, Any] | TrainConfig | None
 
 
-def spare_workers(wanted: int) -> int:
-    """Return the number of processes that read pictures; -1 takes the cores to spare, at most 8."""
-    return wanted if wanted >= 0 else max(0, min(8, (os.cpu_count() or 1) - 1))
+def _say_on_stderr(line: str) -> None:
+    sys.stderr.write(line + "\n")
 
 
-def _check_folder(run: Run, resume: bool) -> None:
-    if run.folder.exists() and not run.folder.is_dir():
-        raise InputError(f"{run.folder}: expected a folder for the run, got a file")
-    used = run.settings.exists() or run.last.exists()
-    if used and not resume:
-        raise InputError(f"{run.folder}: expected a new folder, got a run; go on with --resume or name another folder")
-    if resume and not run.settings.exists():
-        raise InputError(
-            f"{run.folder}: expected a run to resume, got {'an empty' if run.folder.exists() else 'no'} folder"
-        )
-
-
-def _check_same_data(run: Run, dataset: Dataset) -> None:
-    facts = json.loads(run.facts.read_text(encoding="utf-8"))
-    if facts["data"]["fingerprint"] != dataset.fingerprint():
-        raise InputError(
-            f"{dataset.source}: expected the data that {run.folder} began with ({facts['data']['source']}), got other "
-            "pictures or annotations; start a new run, with --weights to keep what was learnt"
-        )
-
-
-def _check_validation(dataset: Dataset, validation: Dataset) -> None:
-    unknown = [name for name in validation.class_names if name not in dataset.class_names]
-    if unknown:
-        raise InputError(
-            f"{validation.source}: expected only classes of the training data ({', '.join(dataset.class_names[:10])}), "
-            f"got {', '.join(unknown[:10])} too"
-        )
-
-
-def _facts(plan: Plan) -> dict[str, Any]:
-    packages = ("maskrcnn", "torch", "lightning", "numpy", "pillow", "faster-coco-eval")
-
-    def data(dataset: Dataset) -> dict[str, Any]:
-        return {
-            "source": str(dataset.source),
-            "format": dataset.format,
-            "pictures": len(dataset),
-            "fingerprint": dataset.fingerprint(),
-        }
-
-    return {
-        "data": data(plan.dataset),
-        "validation": None if plan.validation is None else data(plan.validation),
-        "classes": list(plan.dataset.class_names),
-        "seed": plan.config.seed,
-        "versions": {"python": platform.python_version(), **{name: version(name) for name in packages}},
-        "machine": {"system": platform.platform(), "cores": os.cpu_count()},
-        "weights": [line._asdict() for line in plan.transfers],
-    }
-
-
-def _begin(plan: Plan) -> None:
-    settings = {
-        "model": plan.model.config.model_dump(mode="json"),
-        "train": plan.config.model_dump(mode="json"),
-    }
-    write_text(plan.run.facts, json.dumps(_facts(plan), indent=1) + "\n")
-    write_text(plan.run.settings, json.dumps(settings, indent=1) + "\n")
-
-
-def _recall(run: Run) -> tuple[MaskRCNN, TrainConfig]:
-    """Build the model of a run that is resumed, and read its settings."""
-    values = json.loads(run.settings.read_text(encoding="utf-8"))
-    model = ModelConfig.parse(values["model"], f"{run.settings}: model")
-    return build(model), TrainConfig.parse(values["train"], f"{run.settings}: train")
-
-
-def _new_plan(
-    run: Run,
-    dataset: Dataset,
-    validation: Dataset | None,
-    weights: Path | None,
-    preset: str | None,
-    changes: Mapping[str, Any],
-    config: TrainConfig,
-    devices: Devices,
-    say: Callable[[str], None],
-) -> Plan:
-    device = torch.device("cpu") if devices.accelerator == "cpu" else best_device()
-    preset = preset or choose_preset(device)
-    model, transfers = start_model(dataset, weights, preset, changes, config.seed)
-    for outcome, count, reason in summary(transfers):
-        say(f"weights: {count} tensors {outcome}: {reason}")
-    chosen = model.config
-    sizes = ", ".join(f"{size:g}" for level in chosen.anchors.sizes for size in level)
-    say(
-        f"model: {chosen.backbone.depth}, {len(chosen.classes)} classes, short edge {chosen.input.min_size}, "
-        f"anchors {sizes} px" + ("" if weights else f" (preset {preset}, fitted to the data)")
-    )
-    return Plan(run, dataset, validation, model, config, devices, list(transfers), say=say)
-
-
-def _callbacks(plan: Plan) -> list[Callback]:
-    config, run = plan.config, plan.run
-    monitor = "val/AP"  # of masks, or of boxes where there are no masks
-    callbacks: list[Callback] = [LearningRateMonitor("step")]
-    if plan.validation is not None:
-        callbacks.append(Validation(plan.validation, config.validate_every, spare_workers(config.workers), run.samples))
-        callbacks.append(
-            ModelCheckpoint(
-                run.checkpoints,
-                "best",
-                monitor=monitor,
-                mode="max",
-                save_top_k=1,
-                every_n_epochs=config.validate_every,
-                save_on_train_epoch_end=True,
-                enable_version_counter=False,
-            )
-        )
-        if config.patience:
-            patience = config.patience * config.validate_every
-            callbacks.append(
-                EarlyStopping(monitor, mode="max", patience=patience, strict=False, check_on_train_epoch_end=True)
-            )
-    callbacks.append(RichProgressBar() if sys.stderr.isatty() else EpochLines(plan.say))
-    callbacks.append(ExportModel(run.model, monitor, {"run": run.folder.name}))
-    callbacks.append(LastCheckpoint(run.last, config.checkpoint_minutes))
-    return callbacks
-
-
-def _precision(config: TrainConfig, devices: Devices) -> str:
-    if config.precision != "auto":
-        return PRECISIONS[config.precision]
-    gains = devices.accelerator != "cpu" and torch.cuda.is_available() and torch.cuda.is_bf16_supported()
-    return PRECISIONS["bf16" if gains else "fp32"]
-
-
-def _trainer(plan: Plan) -> L.Trainer:
-    config, callbacks = plan.config, _callbacks(plan)
-    bar = any(isinstance(callback, RichProgressBar) for callback in callbacks)
-    return L.Trainer(
-        **plan.devices.trainer_arguments(staged=len(config.stages) > 1),
-        max_epochs=config.epochs,
-        precision=_precision(config, plan.devices),  # type: ignore[arg-type]  # one of Lightning's names
-        gradient_clip_val=config.clip_norm or None,
-        accumulate_grad_batches=config.accumulate,
-        callbacks=callbacks,
-        logger=[
-            CSVLogger(plan.run.folder, "logs", flush_logs_every_n_steps=10),
-            TensorBoardLogger(plan.run.folder, "tensorboard", ""),
-        ],
-        log_every_n_steps=1,
-        num_sanity_val_steps=0,
-        limit_val_batches=0,
-        use_distributed_sampler=False,
-        enable_progress_bar=bar,
-        enable_model_summary=False,
-        default_root_dir=plan.run.folder,
-        plugins=[WholeCheckpoints()],
-    )
-
-
-def _fit(plan: Plan) -> None:
-    trainer = _trainer(plan)
-    config = plan.config
-    loader = TrainingLoader(
-        plan.dataset,
-        plan.model.config.input,
-        augmentation(config.augment, plan.model.config.input),
-        batch_size=config.batch,
-        seed=config.seed,
-        workers=spare_workers(config.workers),
-        rank=trainer.global_rank,
-        world_size=trainer.world_size,
-    )
-    module = TrainingModule(plan.model, config, -(-len(loader) // config.accumulate))
-    with warnings.catch_warnings():
-        # Lightning advises on loaders that are not torch's own; ours brings its own workers
-        warnings.filterwarnings("ignore", module="lightning")
-        try:
-            trainer.fit(module, loader, ckpt_path=plan.checkpoint, weights_only=True)
-        finally:
-            loader.close()
+def _say_nothing(_: str) -> None: ...
 
 
 def train(
@@ -331,49 +74,132 @@ def train(
     weights: str | Path | None = None,
     resume: bool = False,
     preset: str | None = None,
-    model: Mapping[str, Any] | None = None,
+    model: Mapping[str, Any] | ModelConfig | None = None,
     settings: Mapping[str, Any] | TrainConfig | None = None,
-    devices: Devices | None = None,
-    say: Callable[[str], None] = _silent,
+    devices: Devices | int | str | None = None,
+    say: Callable[[str], None] = _say_on_stderr,
 ) -> Path:
     """Train a Mask R-CNN on annotated pictures.
 
+    ```python
+    maskrcnn.train("photos/train", val="photos/val", out="run", settings={"stages": [{"epochs": 12}], "batch": 2})
+    maskrcnn.train("photos/train", val="photos/val", out="run", resume=True)
+    ```
+
     Args:
         data: A folder or file in any known format, or an open data set.
-        out: The run's folder.
-        val: Pictures to measure AP on while training, likewise.
-        weights: A model file to start from; heads are matched by class name.
-        resume: Go on with the run in `out`, with its own settings.
+        out: The run's folder, which `Run` describes.
+        val: Pictures to measure AP on while training, likewise; without them the newest model is kept.
+        weights: A model file to start from, whose settings are kept; heads are matched by class name.
+        resume: Go on with the run in `out`, with its own settings and the same data.
         preset: `small` or `full`; by default `small` on a CPU and `full` on an accelerator.
-        model: Nested `ModelConfig` values that override the chosen ones.
+        model: Nested `ModelConfig` values that override the chosen ones, `{"input": {"min_size": 512}}`.
         settings: `TrainConfig` values.
-        devices: Where to compute.
-        say: Takes a line for people now and then.
+        devices: A number of devices (on a CPU: processes), an accelerator such as `"cpu"`, or both as `Devices`.
+        say: Takes a line for people now and then; on stderr unless told otherwise.
 
     Returns:
         The model file in the run.
 
     Raises:
-        MaskRCNNError: Data, weights or settings are wrong; nothing was trained.
+        InputError: The folder is in use or holds no run to resume, the data is not that of the run, validation
+            has other classes, or a device is not there.
+        ConfigError: A setting is unknown or out of range.
+        WeightsError: The weights can't be read.
+        MaskRCNNError: Data can't be read, files can't be written, or a loss is no number any more.
+        KeyboardInterrupt: It was interrupted; the run can be resumed.
     """
-    run, devices = Run(Path(out)), devices or Devices()
-    _check_folder(run, resume)
-    dataset = data if isinstance(data, Dataset) else open_dataset(data)
-    if len(dataset) == 0:
-        raise InputError(f"{dataset.source}: expected pictures to train on, got none")
-    validation = val if isinstance(val, Dataset) or val is None else open_dataset(val)
-    if validation is not None:
-        _check_validation(dataset, validation)
+    job_say = say if leads() else _say_nothing
+    run, wishes = Run(Path(out)), _Wishes(weights, preset, model, settings)
     if resume:
-        _check_same_data(run, dataset)
-        network, config = _recall(run)
-        plan = Plan(run, dataset, validation, network, config, devices, say=say)
-        plan.checkpoint = run.last if run.last.exists() else None
-        say(f"resuming {run.folder}" + ("" if plan.checkpoint else ": no checkpoint yet, from the beginning"))
-    else:
-        config = settings if isinstance(settings, TrainConfig) else TrainConfig.parse(dict(settings or {}))
-        start = Path(weights) if weights else None
-        plan = _new_plan(run, dataset, validation, start, preset, model or {}, config, devices, say)
-        _begin(plan)
-    _fit(plan)
+        _refuse(wishes)
+        check_resumable(run)
+    elif leads():  # the other processes find the folder begun when they come to look
+        check_new(run)
+    dataset, validation = _open(data, job_say), None if val is None else _open(val, job_say)
+    if validation is not None:
+        matching_categories(dataset.class_names, validation)
+        _tell(job_say, naming_note(dataset.class_names, validation))
+    job = _Job(run, dataset, validation, Devices.of(devices), job_say)
+    plan = _resumed(job) if resume else _begun(job, wishes)
+    try:
+        fit(plan)
+    except KeyboardInterrupt:
+        validating = f" --val {val if validation is None else validation.source}" if val else ""
+        job_say(f"interrupted; go on with: maskrcnn train {dataset.source}{validating} --out {run.folder} --resume")
+        raise
     return run.model
+
+
+def _tell(say: Say, note: str | None) -> None:
+    if note:
+        say(f"note: {note}")
+
+
+def _open(data: str | Path | Dataset, say: Say) -> Dataset:
+    dataset = data if isinstance(data, Dataset) else open_dataset(data)
+    for left_out in dataset.left_out[:SHOWN]:
+        say(f"note: {left_out}")
+    if len(dataset.left_out) > SHOWN:
+        say(f"note: {dataset.source}: {len(dataset.left_out) - SHOWN} more annotations left out")
+    return dataset
+
+
+def _refuse(wishes: _Wishes) -> None:
+    if wishes.weights or wishes.preset or wishes.model or wishes.settings:
+        raise InputError("resume: expected no other settings, got some; a resumed run keeps its own")
+
+
+def _resumed(job: _Job) -> Plan:
+    """Take up a run: its settings, and its newest state or, before there was one, the weights it began with."""
+    run = job.run
+    if leads():
+        sweep(run)
+    check_same_data(run, job.dataset, job.validation)
+    chosen, config = read_settings(run)
+    if run.last.exists():
+        job.say(f"resuming {run.folder}")
+        return Plan(run, job.dataset, job.validation, build(chosen), config, job.devices, run.last, job.say)
+    job.say(f"resuming {run.folder}: no checkpoint yet, from the beginning")
+    return Plan(run, job.dataset, job.validation, load_model(run.start).train(), config, job.devices, None, job.say)
+
+
+def _begun(job: _Job, wishes: _Wishes) -> Plan:
+    """Choose what was not said, and leave the choices in the run's folder."""
+    if wishes.weights and wishes.preset:
+        raise InputError(f"preset {wishes.preset}: expected none beside weights, which bring their own settings")
+    given = wishes.settings or {}
+    config = given if isinstance(given, TrainConfig) else TrainConfig.parse(dict(given))
+    changes = wishes.model.model_dump(mode="json") if isinstance(wishes.model, ModelConfig) else wishes.model or {}
+    preset = wishes.preset or choose_preset(job.devices.kind)
+    weights = Path(wishes.weights) if wishes.weights else None
+    start = start_model(job.dataset, weights, preset, changes, config.seed)
+    _say_start(job.say, start, None if weights else preset)
+    if leads():
+        save(start.model, job.run.start)
+        write_settings(job.run, _facts(job, config, start), start.model.config, config)
+    return Plan(job.run, job.dataset, job.validation, start.model, config, job.devices, None, job.say)
+
+
+def _say_start(say: Say, start: Start, preset: str | None) -> None:
+    for outcome, count, reason in summary(start.transfers):
+        say(f"weights: {count} tensors {outcome}: {reason}")
+    chosen = start.model.config
+    noun = f"{len(chosen.classes)} class{'' if len(chosen.classes) == 1 else 'es'}"
+    sizes = ", ".join(f"{size:g}" for level in chosen.anchors.sizes for size in level)
+    say(
+        f"model: {chosen.backbone.depth}, {noun}, short edge {chosen.input.min_size}, "
+        f"anchors {sizes} px" + (f" (preset {preset}, fitted to the data)" if preset else "")
+    )
+
+
+def _facts(job: _Job, config: TrainConfig, start: Start) -> dict[str, Any]:
+    return {
+        "data": describe(job.dataset),
+        "validation": None if job.validation is None else describe(job.validation),
+        "classes": list(job.dataset.class_names),
+        "seed": config.seed,
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
+        "machine": {"system": platform.platform(), "cores": os.cpu_count()},
+        "weights": [line._asdict() for line in start.transfers],
+    }

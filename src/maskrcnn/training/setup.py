@@ -23,7 +23,7 @@ from maskrcnn.config import (
     RPNConfig,
 )
 from maskrcnn.data.dataset import Dataset
-from maskrcnn.errors import InputError
+from maskrcnn.errors import ConfigError, InputError
 from maskrcnn.model.mask_rcnn import MaskRCNN, build
 from maskrcnn.model.weights import read
 from maskrcnn.ops.resize import target_size
@@ -64,9 +64,9 @@ PRESETS = {
 }
 
 
-def choose_preset(device: torch.device) -> str:
+def choose_preset(accelerator: str) -> str:
     """Return `full` for an accelerator and `small` for a CPU."""
-    return "small" if device.type == "cpu" else "full"
+    return "small" if accelerator == "cpu" else "full"
 
 
 def _looked_at(dataset: Dataset) -> NDArray[np.int64]:
@@ -165,15 +165,32 @@ def start_model(dataset: Dataset, weights: Path | None, preset: str, changes: Ma
         seed: Fresh weights follow from it.
 
     Raises:
-        ConfigError: A change does not fit.
+        ConfigError: A change does not fit, or names other classes than the data has.
         WeightsError: The file is missing, broken, or not one of this package.
         ImageError: A picture can't be read.
     """
-    torch.manual_seed(seed)
+    _check_classes(dataset, changes)
     if weights is None:
         config = fitting_config(dataset, preset)
-        return Start(build(ModelConfig.parse(merge(config.model_dump(mode="json"), changes))), [])
+        return Start(_fresh(merge(config.model_dump(mode="json"), changes), seed), [])
     old = read(weights)
     kept = {**old.config.model_dump(mode="json"), "classes": list(dataset.class_names)}
-    model = build(ModelConfig.parse(merge(kept, changes)))
+    model = _fresh(merge(kept, changes), seed)
     return Start(model, transfer(model, old.tensors, old.config.classes))
+
+
+def _check_classes(dataset: Dataset, changes: Mapping[str, Any]) -> None:
+    wanted = changes.get("classes", dataset.class_names)
+    if list(wanted) != list(dataset.class_names):
+        raise ConfigError(
+            f"model: classes: expected those of {dataset.source} in their order "
+            f"({', '.join(dataset.class_names[:10])}), got {wanted}; leave them out"
+        )
+
+
+def _fresh(values: dict[str, Any], seed: int) -> MaskRCNN:
+    """Build a model whose weights follow from the seed, and leave the caller's random numbers alone."""
+    config = ModelConfig.parse(values, "model")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return build(config)

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from maskrcnn.config import ModelConfig
 from maskrcnn.model.mask_rcnn import MaskRCNN
 
 
@@ -28,39 +29,31 @@ class Transfer(NamedTuple):
     reason: str
 
 
-def _rows_per_class(name: str) -> int:
+def _rows_per_class(name: str, config: ModelConfig) -> int:
     """Return how many rows of an output tensor belong to one class; 0 where rows are not classes."""
-    head = name.rsplit(".", 1)[0]
-    return {"box_head.logits": 1, "box_head.deltas": 4, "mask_head.logits": 1}.get(head, 0)
+    rows = {
+        "box_head.logits": 1,
+        "box_head.deltas": 0 if config.box_head.class_agnostic else 4,
+        "mask_head.logits": 0 if config.mask_head.class_agnostic else 1,
+    }
+    return rows.get(name.rsplit(".", 1)[0], 0)
 
 
-def _class_rows(
-    own: Tensor, foreign: Tensor, name: str, new: Sequence[str], old: Sequence[str]
-) -> tuple[Tensor, list[str]]:
-    """Copy the rows of classes that both have, and of background where there is one."""
-    each = _rows_per_class(name)
+def _by_class(own: Tensor, foreign: Tensor, each: int, pairs: Sequence[tuple[int, int]]) -> Tensor:
+    """Copy the rows of paired classes."""
     result = own.clone()
-    shared = [name for name in new if name in old]
-    pairs = [(new.index(each), old.index(each)) for each in shared]
-    if name.startswith("box_head.logits"):
-        pairs.append((len(new), len(old)))  # background is last
     for to, source in pairs:
         result[to * each : (to + 1) * each] = foreign[source * each : (source + 1) * each]
-    return result, shared
+    return result
 
 
-def _fits_by_class(name: str, own: Tensor, foreign: Tensor, new: Sequence[str], old: Sequence[str]) -> bool:
-    each = _rows_per_class(name)
-    extra = 1 if name.startswith("box_head.logits") else 0
-    return (
-        bool(each)
-        and own.shape[1:] == foreign.shape[1:]
-        and (own.shape[0], foreign.shape[0])
-        == (
-            each * (len(new) + extra),
-            each * (len(old) + extra),
-        )
-    )
+def _class_line(name: str, new: Sequence[str], shared: Sequence[str], background: bool) -> Transfer:
+    missing = [each for each in new if each not in shared]
+    if not missing:
+        return Transfer(name, "loaded", "classes matched by name")
+    known = f"has {', '.join(shared)}" if shared else "has none of these classes"
+    reason = f"the file {known}; fresh: {', '.join(missing)}"
+    return Transfer(name, "partly" if shared or background else "fresh", reason)
 
 
 def transfer(model: MaskRCNN, tensors: Mapping[str, Tensor], old_classes: Sequence[str]) -> list[Transfer]:
@@ -74,10 +67,9 @@ def transfer(model: MaskRCNN, tensors: Mapping[str, Tensor], old_classes: Sequen
     Returns:
         One line for every tensor of either model.
     """
-    new_classes = model.config.classes
     lines = []
     for name, own in model.state_dict().items():
-        value, line = _one(name, own, tensors.get(name), new_classes, tuple(old_classes))
+        value, line = _one(name, own, tensors.get(name), model.config, tuple(old_classes))
         with torch.no_grad():
             own.copy_(value)
         lines.append(line)
@@ -87,17 +79,19 @@ def transfer(model: MaskRCNN, tensors: Mapping[str, Tensor], old_classes: Sequen
 
 
 def _one(
-    name: str, own: Tensor, foreign: Tensor | None, new: tuple[str, ...], old: tuple[str, ...]
+    name: str, own: Tensor, foreign: Tensor | None, config: ModelConfig, old: tuple[str, ...]
 ) -> tuple[Tensor, Transfer]:
+    """Return the value of one tensor of the new model, and what became of it."""
     if foreign is None:
         return own, Transfer(name, "fresh", "not in the file")
-    if _fits_by_class(name, own, foreign, new, old) and new != old:
-        value, shared = _class_rows(own, foreign, name, new, old)
-        missing = [each for each in new if each not in shared]
-        if not missing:
-            return value, Transfer(name, "loaded", "classes matched by name")
-        known = f"has {', '.join(shared)}" if shared else "has none of these classes"
-        return value, Transfer(name, "partly", f"the file {known}; fresh: {', '.join(missing)}")
+    new, each = config.classes, _rows_per_class(name, config)
+    background = name.startswith("box_head.logits")
+    fits = own.shape[1:] == foreign.shape[1:] and len(foreign) == each * (len(old) + background) if each else False
+    if fits and new != old:
+        shared = [each for each in new if each in old]
+        pairs = [(new.index(each), old.index(each)) for each in shared]
+        pairs += [(len(new), len(old))] if background else []  # the last row
+        return _by_class(own, foreign, each, pairs), _class_line(name, new, shared, background)
     if own.shape != foreign.shape:
         return own, Transfer(name, "fresh", f"shape {tuple(own.shape)} here, {tuple(foreign.shape)} in the file")
     return foreign, Transfer(name, "loaded", "same name and shape")

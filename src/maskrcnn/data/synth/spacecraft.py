@@ -17,6 +17,7 @@ from maskrcnn.data.synth.solids import Floats
 CLASSES = tuple(TYPES)
 MIN_SHARE = 0.35
 TRIES = 12
+MAX_OVERLAP = 0.2  # of the boxes of two craft, in the smaller one
 SIZES = (0.27, 0.66)  # of the long side of a craft's box, in short sides of the picture
 
 Box = tuple[float, float, float, float]
@@ -33,7 +34,7 @@ def draw_spacecraft(
     canvas = Canvas(size_hw)
     labels: list[int] = []
     boxes: list[Box] = []
-    wanted = rng.choice(np.arange(1, 5), p=[0.25, 0.35, 0.25, 0.15])
+    wanted = rng.choice(np.arange(1, 5), p=[0.3, 0.4, 0.2, 0.1])
     for _ in range(int(np.clip(wanted, *objects))):
         # The first one always finds a place sooner or later; the others may be left out of a crowded picture.
         for _ in itertools.count() if not labels else range(TRIES):
@@ -51,7 +52,7 @@ def _add(rng: np.random.Generator, canvas: Canvas, label: int, boxes: list[Box],
     turn = random_turn(rng)
     parts = [part.turned(turn) for part in TYPES[CLASSES[label]](rng)]
     camera, box = _aim(rng, parts, canvas.size_hw)
-    if any(_overlap(box, other) > 0.45 for other in boxes):
+    if any(_overlap(box, other) > MAX_OVERLAP for other in boxes):
         return None
     return box if canvas.add(render(parts, camera, light), MIN_SHARE, MIN_PIXELS) else None
 

@@ -1,0 +1,106 @@
+"""The commands and their options, frozen here, so that a change of them is a decision."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from typing import Any, get_args
+
+import pytest
+import typer
+
+from maskrcnn.cli import app as commands
+from maskrcnn.config import BackboneConfig, Stage, TrainConfig
+from maskrcnn.data.synth import KINDS, LAYOUTS
+from maskrcnn.training.setup import PRESETS
+
+CONTRACT = {
+    "maskrcnn": "--version --debug",
+    "maskrcnn train": (
+        "DATA --out --val --weights --resume --preset --backbone --min-size --max-size --epochs --train-layers "
+        "--stages --patience --batch --accumulate --learning-rate/--lr --precision --seed --accelerator --devices "
+        "--nodes --workers --config --set"
+    ),
+    "maskrcnn evaluate": "[MODEL] DATA --out --results --device --batch --workers",
+    "maskrcnn predict": "MODEL PICTURES --out --json --score --device --batch --workers",
+    "maskrcnn demo": "--out --seed",
+    "maskrcnn data": "",
+    "maskrcnn data synth": "KIND OUT --count --seed --size --layout",
+}
+DEFAULTS = {
+    "maskrcnn train": {"accelerator": "auto", "devices": 1, "nodes": 1, "resume": False},
+    "maskrcnn evaluate": {"batch": 1, "workers": 0},
+    "maskrcnn predict": {"json_lines": False, "score": None, "batch": 1, "workers": 0},
+    "maskrcnn demo": {"seed": 0},
+    "maskrcnn data synth": {"count": 100, "seed": 0, "size": "192x256", "layout": "coco"},
+}
+
+
+def walk(command: Any, path: str) -> Iterator[tuple[str, Any]]:
+    yield path, command
+    for name, below in getattr(command, "commands", {}).items():
+        yield from walk(below, f"{path} {name}")
+
+
+COMMANDS = dict(walk(typer.main.get_command(commands), "maskrcnn"))
+
+
+def spelling(parameter: Any) -> str:
+    return "/".join(parameter.opts) if parameter.param_type_name == "option" else parameter.metavar
+
+
+def test_commands_are_frozen() -> None:
+    assert list(COMMANDS) == list(CONTRACT)
+
+
+@pytest.mark.parametrize("path", CONTRACT)
+def test_options_are_frozen(path: str) -> None:
+    ours = [p for p in COMMANDS[path].params if "completion" not in spelling(p)]
+    assert " ".join(spelling(parameter) for parameter in ours) == CONTRACT[path]
+
+
+@pytest.mark.parametrize("path", DEFAULTS)
+def test_defaults_are_frozen(path: str) -> None:
+    defaults = {p.name: p.default for p in COMMANDS[path].params}
+    assert {name: defaults[name] for name in DEFAULTS[path]} == DEFAULTS[path]
+
+
+@pytest.mark.parametrize("path", CONTRACT)
+def test_every_command_and_option_is_documented(path: str) -> None:
+    command = COMMANDS[path]
+    assert command.help
+    assert all(parameter.help for parameter in command.params), path
+
+
+def test_choices_are_those_of_the_settings() -> None:
+    from maskrcnn.cli import app as module_app  # the Typer object; its module holds the choices
+    from maskrcnn.cli.app import Backbone, Kind, Layers, Layout, Precision, Preset
+
+    assert module_app is commands
+    assert get_args(Backbone) == get_args(BackboneConfig.model_fields["depth"].annotation)
+    assert set(get_args(Layers)) == set(get_args(Stage.model_fields["layers"].annotation))
+    assert get_args(Precision) == get_args(TrainConfig.model_fields["precision"].annotation)
+    assert set(get_args(Preset)) == set(PRESETS)
+    assert set(get_args(Kind)) == set(KINDS)
+    assert set(get_args(Layout)) == set(LAYOUTS)
+
+
+def example_lines(path: str) -> list[list[str]]:
+    """Return the example commands at the end of a help page."""
+    text = (COMMANDS[path].epilog or "").replace("\\\n", " ")
+    return [shlex.split(line) for line in re.findall(r"^ +(maskrcnn .*)$", text, flags=re.MULTILINE)]
+
+
+@pytest.mark.parametrize(
+    "path", ["maskrcnn", "maskrcnn train", "maskrcnn evaluate", "maskrcnn predict", "maskrcnn data synth"]
+)
+def test_examples_of_the_help_parse(path: str) -> None:
+    lines = example_lines(path)
+    assert lines
+    for _, *words in lines:
+        command = COMMANDS["maskrcnn"]
+        while hasattr(command, "commands"):
+            command, words = command.commands[words[0]], words[1:]
+        words = words[: words.index(">")] if ">" in words else words
+        command.make_context(command.name, list(words))

@@ -1,0 +1,135 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from maskrcnn.ops.resize import long_edge, padded_size, resize_image, short_edge, target_size, to_tensor
+
+side = st.integers(1, 3000)
+
+
+def test_short_edge_by_hand() -> None:
+    assert short_edge((480, 640), 240, 1000) == (240, 320)
+    assert short_edge((640, 480), 240, 1000) == (320, 240)
+    assert short_edge((100, 1000), 200, 500) == (50, 500)  # the long edge decides
+    assert short_edge((3, 2), 3, 100) == (5, 3)  # 4.5 rounds up
+    assert short_edge((1, 4000), 100, 1000) == (1, 1000)  # a quarter of a pixel is a pixel
+
+
+def test_long_edge_by_hand() -> None:
+    assert long_edge((480, 640), 320) == (240, 320)
+    assert long_edge((1, 1000), 100) == (1, 100)
+
+
+def test_each_way_takes_its_own_size() -> None:
+    sizes = {way: target_size(way, (480, 640), 240, 256) for way in ("short_edge", "square", "none")}
+    assert sizes == {"short_edge": (192, 256), "square": (192, 256), "none": (480, 640)}
+    assert target_size("short_edge", (480, 640), 120, 256) == (120, 160)
+
+
+def test_padding_by_hand() -> None:
+    assert padded_size("short_edge", (33, 64), 96, 32) == (64, 64)
+    assert padded_size("none", (1, 1), 96, 32) == (32, 32)
+    assert padded_size("square", (10, 20), 97, 32) == (128, 128)
+
+
+@given(side, side, st.integers(1, 800), st.integers(1, 1400))
+def test_short_edge_keeps_to_both_limits(h: int, w: int, least: int, most: int) -> None:
+    sides = short_edge((h, w), least, most)
+    assert min(sides) <= max(least, 1)
+    assert max(sides) <= most
+    assert min(sides) == least or max(sides) == most
+    assert min(sides) >= 1
+
+
+def ramp(h: int, w: int, axis: int) -> torch.Tensor:
+    """Hold x + 0.5 (axis 2) or y + 0.5 (axis 1): each pixel the place of its own centre."""
+    at = torch.arange(w if axis == 2 else h, dtype=torch.float32) + 0.5
+    return (at if axis == 2 else at[:, None]).expand(1, h, w).clone()
+
+
+@pytest.mark.parametrize("axis", [1, 2])
+def test_enlarging_a_ramp_gives_the_places_of_the_new_centres(axis: int) -> None:
+    """A pixel of half the size has its centre at (i + 0.5) / 2; at the border there is nothing to mix with."""
+    doubled = resize_image(ramp(4, 4, axis), (8, 8))
+    line = doubled[0, 0] if axis == 2 else doubled[0, :, 0]
+    assert line.tolist() == [0.5, 0.75, 1.25, 1.75, 2.25, 2.75, 3.25, 3.5]
+
+
+@pytest.mark.parametrize("axis", [1, 2])
+def test_shrinking_a_ramp_keeps_the_places(axis: int) -> None:
+    """Half of eight: pixel i lies at 2i + 1; the triangle of the border pixels is cut off on one side."""
+    halved = resize_image(ramp(8, 8, axis), (4, 4))
+    line = halved[0, 0] if axis == 2 else halved[0, :, 0]
+    assert line[1:3].tolist() == [3.0, 5.0]
+    # pixels at distance 0.5, 0.5 and 1.5 from 1.0 weigh 3/4, 3/4, 1/4 of two
+    assert line[0].item() == pytest.approx((3 * 0.5 + 3 * 1.5 + 1 * 2.5) / 7)
+
+
+def test_shrinking_averages_instead_of_picking() -> None:
+    """A board of single pixels becomes grey, not black or white."""
+    board = (torch.arange(64)[:, None] + torch.arange(64)) % 2
+    small = resize_image((255 * board).to(torch.uint8)[None], (8, 8))
+    assert small.min() >= 120
+    assert small.max() <= 135
+
+
+def test_eight_bits_are_rounded_not_cut_off() -> None:
+    """Doubling 0, 3 gives 0, 0.75, 2.25, 3."""
+    image = torch.tensor([0, 3], dtype=torch.uint8).expand(3, 2, 2).contiguous()
+    assert resize_image(image, (2, 4))[0, 0].tolist() == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("size_hw", [(1, 1), (5, 1), (1, 5), (9, 1), (2, 3), (17, 31)])
+def test_eight_bits_are_the_floats_rounded(size_hw: tuple[int, int]) -> None:
+    """Every target, those one pixel wide too, where torch's own 8 bits are wrong."""
+    image = torch.randint(0, 256, (3, 13, 11), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    resized = resize_image(image, size_hw)
+    assert resized.dtype == torch.uint8
+    assert resized.shape == (3, *size_hw)
+    error = (resized.float() - resize_image(image.float(), size_hw)).abs().max()
+    assert error <= 1.02  # rows and columns are rounded one after the other, and torch's weights have 16 bits
+
+
+def test_one_pixel_is_the_mean() -> None:
+    """A picture of two by two has its four pixels at the same distance from the only centre."""
+    image = torch.tensor([[10, 20], [30, 60]], dtype=torch.uint8).expand(3, 2, 2).contiguous()
+    assert resize_image(image, (1, 1)).flatten().tolist() == [30, 30, 30]
+
+
+def test_the_same_size_is_the_same_picture() -> None:
+    image = torch.rand(4, 5, 6)
+    assert resize_image(image, (5, 6)) is image
+
+
+@pytest.mark.parametrize("bands", [1, 3, 5])
+def test_bands_do_not_mix(bands: int) -> None:
+    image = torch.rand(bands, 6, 7)
+    whole = resize_image(image, (9, 4))
+    for band in range(bands):
+        assert torch.allclose(whole[band], resize_image(image[band : band + 1], (9, 4))[0])
+
+
+def test_a_mirrored_view_is_read_as_it_looks() -> None:
+    """Negative strides, as flipping gives them."""
+    image = np.arange(24, dtype=np.uint8).reshape(2, 4, 3)
+    for view in (image[:, ::-1], image[::-1], image[:, :, ::-1], image.transpose(1, 0, 2)):
+        tensor = to_tensor(view)
+        assert tensor.is_contiguous()
+        assert np.array_equal(tensor.numpy().transpose(1, 2, 0), view)
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.int32, np.float64, np.bool_])
+def test_other_kinds_of_pixels_become_floats_of_the_same_value(dtype: type) -> None:
+    image = np.array([[[0], [1]], [[1], [0]]]).astype(dtype) * dtype(200)
+    tensor = to_tensor(image)
+    assert tensor.dtype == torch.float32
+    assert tensor[0].tolist() == image[:, :, 0].astype(float).tolist()
+
+
+def test_a_tensor_does_not_share_memory_with_its_picture() -> None:
+    image = np.zeros((2, 2, 3), dtype=np.uint8)
+    tensor = to_tensor(image)
+    image[:] = 9
+    assert not tensor.any()

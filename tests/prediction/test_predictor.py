@@ -1,0 +1,277 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from eager_model import eager
+from numpy.typing import NDArray
+from PIL import Image
+
+from maskrcnn.config import InputConfig, ModelConfig
+from maskrcnn.errors import ConfigError, ImageError, InputError, MaskRCNNError, WeightsError
+from maskrcnn.model.mask_rcnn import build
+from maskrcnn.model.postprocess import Detections
+from maskrcnn.model.weights import save
+from maskrcnn.prediction import Predictor, load
+from maskrcnn.prediction.predictor import prepare, to_instances
+from maskrcnn.structures import Instances
+
+ORIENTATION = 274
+
+
+@pytest.fixture
+def predictor(tiny: ModelConfig) -> Predictor:
+    return Predictor(eager(tiny))
+
+
+@pytest.fixture
+def model_file(tiny: ModelConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.getbasetemp() / "eager.safetensors"
+    if not path.exists():
+        save(eager(tiny), path)
+    return path
+
+
+def picture(seed: int = 0, size_hw: tuple[int, int] = (64, 96), bands: int = 3) -> NDArray[np.uint8]:
+    """Make coarse noise: large blocks of colour, so that resizing keeps them."""
+    blocks = np.random.default_rng(seed).integers(0, 256, (8, 8, bands), dtype=np.uint8)
+    h, w = size_hw
+    return blocks[np.arange(h) * 8 // h][:, np.arange(w) * 8 // w]
+
+
+def assert_same(found: Instances, expected: Instances) -> None:
+    assert found.size_hw == expected.size_hw
+    assert len(found) == len(expected) > 0
+    np.testing.assert_array_equal(found.labels, expected.labels)
+    np.testing.assert_allclose(found.scores, expected.scores, atol=1e-5)
+    np.testing.assert_allclose(found.boxes, expected.boxes, atol=1e-3)
+    assert found.masks is not None
+    assert expected.masks is not None
+    np.testing.assert_allclose(found.masks.probabilities, expected.masks.probabilities, atol=1e-4)  # type: ignore[attr-defined]
+
+
+# ---- what predict takes
+
+
+def test_path_text_pillow_and_array_are_one_picture(predictor: Predictor, tmp_path: Path) -> None:
+    array = picture()
+    path = tmp_path / "a.png"
+    Image.fromarray(array).save(path)
+    expected = predictor.predict(array)
+    for same in (path, str(path), Image.fromarray(array), array[:, :, ::-1][:, :, ::-1]):
+        assert_same(predictor.predict(same), expected)
+
+
+def test_two_axes_of_8_bits_are_a_grey_photograph(predictor: Predictor) -> None:
+    grey = picture(bands=1)
+    assert_same(predictor.predict(grey[..., 0]), predictor.predict(np.repeat(grey, 3, axis=2)))
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.int32, np.float32, np.float64])
+def test_any_dtype_is_taken_by_its_values(predictor: Predictor, dtype: type) -> None:
+    array = picture()
+    assert_same(predictor.predict(array.astype(dtype)), predictor.predict(array))
+
+
+def test_list_and_tuple_give_a_list_in_their_order(predictor: Predictor) -> None:
+    pictures = [picture(1), picture(2, (40, 40)), picture(3, (96, 64))]
+    alone = [predictor.predict(each) for each in pictures]
+    for several in (pictures, tuple(pictures)):
+        found = predictor.predict(several)
+        assert isinstance(found, list)
+        for one, expected in zip(found, alone, strict=True):
+            assert_same(one, expected)
+    assert predictor.predict([]) == []
+
+
+@pytest.mark.parametrize(
+    ("wrong", "got"),
+    [
+        (None, "got NoneType"),
+        (3, "got int"),
+        (b"a.png", "got bytes"),
+        ({"a.png"}, "got set"),
+        (torch.zeros(3, 8, 8), "got Tensor"),
+        (np.zeros((2, 8, 8, 3)), r"got float64 of shape \(2, 8, 8, 3\)"),
+        (np.zeros((8, 8, 3), dtype=complex), "got complex128"),
+        (np.zeros((0, 8, 3), dtype=np.uint8), r"got shape \(0, 8, 3\)"),
+        (np.zeros((3, 64, 96), dtype=np.uint8), r"use image.transpose\(1, 2, 0\)"),
+        (np.zeros((8, 8, 4), dtype=np.uint8), "image: expected 3 bands, as the model was trained on, got 4 bands"),
+        (np.zeros((8, 8), dtype=np.uint16), "image: expected 3 bands, as the model was trained on, got 1 band"),
+        ("nothing.png", "nothing.png: expected a picture, got no such file"),
+        ([picture(), 7], "picture 1, counted from 0: image: expected a path, .* got int"),
+        ([picture(), picture()[..., :2]], "picture 1, counted from 0: image: expected 3 bands"),
+        ([["a.png"]], "picture 0, counted from 0: .* got list"),
+    ],
+)
+def test_anything_else_is_refused(predictor: Predictor, wrong: Any, got: str) -> None:
+    with pytest.raises((InputError, ImageError), match=got):
+        predictor.predict(wrong)
+
+
+# ---- what it gives
+
+
+def test_objects_lie_in_the_pixels_that_came_in_by_falling_score(predictor: Predictor) -> None:
+    found = predictor.predict(picture(size_hw=(150, 100)))
+    assert found.size_hw == (150, 100)
+    assert len(found) > 5
+    assert (found.boxes >= 0).all()
+    assert (found.boxes <= [100, 150, 100, 150]).all()
+    assert found.boxes[:, 3].max() > 100  # also where the network's own 96x64 pixels have ended
+    assert (np.diff(found.scores) <= 0).all()
+    assert found.class_names == ("cat", "dog", "horse")
+    assert set(found.names[:5]) == {"cat"}
+    assert found.masks is not None
+    assert found.masks.dense().shape == (len(found), 150, 100)
+
+
+def test_detections_are_scaled_by_each_side_of_its_own(tiny: ModelConfig) -> None:
+    detections = Detections(
+        boxes=torch.tensor([[[10.0, 20.0, 30.0, 40.0], [0.0, 0.0, 0.0, 0.0]]]),
+        scores=torch.tensor([[0.75, 0.0]]),
+        labels=torch.tensor([[2, -1]]),
+        masks=torch.ones(1, 2, 28, 28),
+    )
+    found = to_instances(detections, 0, resized_hw=(50, 100), size_hw=(100, 50), config=tiny)
+    assert found.boxes.tolist() == [[5.0, 40.0, 15.0, 80.0]]
+    assert (found.names, found.scores.tolist()) == (["horse"], [0.75])
+    assert found.masks is not None
+    assert found.masks.areas().tolist() == [10 * 40]
+
+
+@pytest.mark.parametrize("size_hw", [(1, 1), (1, 700), (700, 1), (5, 9)])
+def test_tiny_and_narrow_pictures_are_ordinary(predictor: Predictor, size_hw: tuple[int, int]) -> None:
+    found = predictor.predict(np.full((*size_hw, 3), 90, dtype=np.uint8))
+    assert found.size_hw == size_hw
+    assert (found.boxes <= [size_hw[1], size_hw[0]] * 2).all()
+
+
+def test_nothing_found_is_an_ordinary_value(tiny: ModelConfig, predictor: Predictor) -> None:
+    silent = tiny.change(detect=tiny.detect.change(score_threshold=1.0))
+    model = build(silent)
+    model.load_state_dict(predictor.model.state_dict())
+    found = Predictor(model).predict(picture())
+    assert (len(found), found.boxes.shape, found.names) == (0, (0, 4), [])
+    assert found.masks is not None
+    assert (found.masks.rle(), found.masks.polygons(), found.masks.dense().shape) == ([], [], (0, 64, 96))
+
+
+def test_a_picture_is_predicted_the_same_whatever_it_runs_with(predictor: Predictor) -> None:
+    pictures = [picture(seed, size) for seed, size in enumerate([(64, 96), (60, 90), (96, 64), (64, 96), (33, 96)])]
+    prepared = [prepare(each, predictor.config.input) for each in pictures]
+    together = predictor.predict_prepared(prepared)
+    for one, alone in zip(together, prepared, strict=True):
+        assert_same(one, predictor.predict_prepared([alone])[0])
+
+
+def test_a_file_is_turned_by_its_orientation_and_a_pillow_picture_is_not(predictor: Predictor, tmp_path: Path) -> None:
+    stored = picture(size_hw=(64, 96))
+    exif = Image.Exif()
+    exif[ORIENTATION] = 6  # to be shown a quarter turn clockwise
+    path = tmp_path / "turned.png"
+    Image.fromarray(stored).save(path, exif=exif)
+    assert_same(predictor.predict(path), predictor.predict(np.rot90(stored, -1)))
+    with Image.open(path) as image:
+        assert predictor.predict(image).size_hw == (64, 96)
+
+
+# ---- other bands
+
+
+def with_bands(config: ModelConfig, *means: float) -> Predictor:
+    """Build a predictor for as many bands of 16 bits as there are means."""
+    torch.manual_seed(0)
+    deep = InputConfig(mean=means, std=(9000.0,) * len(means), min_size=64, max_size=96)
+    return Predictor(build(config.change(input=deep, detect=config.detect.change(score_threshold=0.01))))
+
+
+def test_sixteen_bit_grey_files_and_arrays_of_two_axes_suit_a_model_of_one_band(
+    tiny: ModelConfig, tmp_path: Path
+) -> None:
+    predictor = with_bands(tiny, 30000.0)
+    deep = picture(bands=1)[..., 0].astype(np.uint16) * 257
+    path = tmp_path / "deep.png"
+    Image.fromarray(deep).save(path)
+    expected = predictor.predict(deep[..., None])
+    assert_same(predictor.predict(path), expected)
+    assert_same(predictor.predict(deep), expected)
+    assert len(predictor.predict(picture(bands=1)[..., 0])) > 0  # 8 bits of two axes: one band too
+    with pytest.raises(ImageError, match="expected 1 band, as the model was trained on, got 3 bands"):
+        predictor.predict(picture())
+
+
+def test_four_bands(tiny: ModelConfig) -> None:
+    predictor = with_bands(tiny, 1.0, 2.0, 3.0, 4.0)
+    found = predictor.predict(picture(bands=4).astype(np.uint16) * 257)
+    assert len(found) > 0
+    assert found.size_hw == (64, 96)
+
+
+# ---- load
+
+
+def test_overrides_change_what_the_file_says_and_nothing_else(model_file: Path, tiny: ModelConfig) -> None:
+    assert load(model_file).config == tiny
+    model = load(str(model_file), score_threshold=0.5, detections=3, proposals=7, pre_nms=9, device="cpu")
+    assert (model.config.detect.score_threshold, model.config.detect.detections) == (0.5, 3)
+    assert (model.config.rpn.proposals, model.config.rpn.pre_nms) == (7, 9)
+    unchanged = {"detect": tiny.detect, "rpn": tiny.rpn}
+    assert model.config.change(**unchanged) == tiny
+    assert len(model.predict(picture())) == 3
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, (64, 96)),
+        ({"min_size": 128}, (128, 192)),  # the limit of the long edge keeps its ratio
+        ({"min_size": 32}, (32, 48)),
+        ({"min_size": 128, "max_size": 140}, (128, 140)),
+        ({"max_size": 200}, (64, 200)),
+        ({"max_size": 50}, (50, 50)),  # the short edge cannot be longer than the long one
+        ({"min_size": 33, "max_size": 33}, (33, 33)),
+    ],
+)
+def test_sizes_make_way_for_the_one_that_is_given(
+    model_file: Path, given: dict[str, int], expected: tuple[int, int]
+) -> None:
+    config = load(model_file, **given).config.input  # type: ignore[arg-type]
+    assert (config.min_size, config.max_size) == expected
+
+
+@pytest.mark.parametrize(("resize", "seen"), [("short_edge", (64, 96)), ("square", (64, 96)), ("none", (128, 192))])
+def test_resize_decides_what_the_network_sees(model_file: Path, resize: Any, seen: tuple[int, int]) -> None:
+    model = load(model_file, resize=resize)
+    prepared = prepare(picture(size_hw=(128, 192)), model.config.input)
+    assert tuple(prepared.pixels.shape) == (3, *seen)
+    assert prepared.size_hw == (128, 192)
+    assert model.predict(picture(size_hw=(128, 192))).size_hw == (128, 192)
+
+
+@pytest.mark.parametrize(
+    ("given", "kind", "sentence"),
+    [
+        ({"min_size": 100, "max_size": 90}, ConfigError, "^max_size: expected at least min_size 100, got 90$"),
+        ({"min_size": 0}, ConfigError, "min_size: .*greater than or equal to 1, got 0"),
+        ({"min_size": "big"}, ConfigError, "min_size: .*valid integer, got 'big'"),
+        ({"resize": "stretch"}, ConfigError, "resize: .*'short_edge', 'square' or 'none', got 'stretch'"),
+        ({"score_threshold": 1.5}, ConfigError, "score_threshold: .*less than or equal to 1, got 1.5"),
+        ({"detections": 0}, ConfigError, "detections: .*greater than or equal to 1, got 0"),
+        ({"device": "gpu"}, InputError, "^device: expected a name such as cpu, cuda, cuda:1 or mps, got 'gpu'$"),
+        ({"device": "cuda:99"}, InputError, "^device: expected one that this machine has, got cuda:99 "),
+    ],
+)
+def test_overrides_that_do_not_fit_are_refused(
+    model_file: Path, given: dict[str, Any], kind: type[MaskRCNNError], sentence: str
+) -> None:
+    with pytest.raises(kind, match=sentence):
+        load(model_file, **given)
+
+
+def test_a_model_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match="expected a model file, got no such file"):
+        load(tmp_path / "model.safetensors")

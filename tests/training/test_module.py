@@ -1,0 +1,99 @@
+"""The learning rate by hand, stages, what decays, and means that add up over processes."""
+
+from __future__ import annotations
+
+import math
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import nn
+
+from maskrcnn.config import Stage, TrainConfig
+from maskrcnn.errors import InputError
+from maskrcnn.model.losses import Loss
+from maskrcnn.model.mask_rcnn import build
+from maskrcnn.training.history import LOSSES
+from maskrcnn.training.module import KEY, TrainingModule, build_optimiser, rate_factor, stage_of
+
+
+def test_the_rate_warms_up_in_equal_steps_and_then_stays():
+    factor = rate_factor(TrainConfig(stages=(Stage(epochs=2),), warmup=3, schedule="constant"), 4)
+    assert [factor(step) for step in range(8)] == [0.25, 0.5, 0.75, 1, 1, 1, 1, 1]
+
+
+def test_the_cosine_falls_from_one_to_a_hundredth():
+    factor = rate_factor(TrainConfig(stages=(Stage(epochs=4),), warmup=0), 25)
+    assert factor(0) == 1
+    assert factor(50) == pytest.approx((1 + 0.01) / 2)
+    assert factor(100) == pytest.approx(0.01)
+    assert factor(200) == pytest.approx(0.01)  # a step too many does not rise again
+    quarter = 0.01 + 0.99 * (1 + math.sqrt(0.5)) / 2
+    assert factor(25) == pytest.approx(quarter)
+
+
+def test_steps_fall_tenfold_at_two_thirds_and_eight_ninths():
+    factor = rate_factor(TrainConfig(stages=(Stage(epochs=9),), warmup=0, schedule="step"), 1)
+    assert [factor(step) for step in range(9)] == pytest.approx([1] * 6 + [0.1] * 2 + [0.01])
+
+
+def test_a_stage_scales_the_rate_of_its_epochs_only():
+    stages = (Stage(layers="heads", epochs=1), Stage(epochs=2, rate=0.5), Stage(epochs=1, rate=0.1))
+    factor = rate_factor(TrainConfig(stages=stages, warmup=0, schedule="constant"), 2)
+    assert [factor(step) for step in range(10)] == pytest.approx([1, 1, 0.5, 0.5, 0.5, 0.5, 0.1, 0.1, 0.1, 0.1])
+
+
+def test_an_epoch_belongs_to_one_stage():
+    config = TrainConfig(stages=(Stage(epochs=1), Stage(epochs=3), Stage(epochs=1)))
+    assert [stage_of(epoch, config) for epoch in range(7)] == [0, 1, 1, 1, 2, 2, 2]
+
+
+@pytest.mark.parametrize("name", ["adamw", "sgd"])
+def test_matrices_decay_and_biases_and_norms_do_not(name):
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.GroupNorm(2, 4), nn.Linear(4, 2, bias=False))
+    optimiser = build_optimiser(model, TrainConfig(optimiser=name, weight_decay=0.3, learning_rate=0.2, momentum=0.7))
+    decayed, others = optimiser.param_groups
+    assert [group["weight_decay"] for group in (decayed, others)] == [0.3, 0.0]
+    assert [p.shape for p in decayed["params"]] == [(4, 3, 3, 3), (2, 4)]
+    assert [p.shape for p in others["params"]] == [(4,), (4,), (4,)]
+    assert all(group["lr"] == 0.2 for group in optimiser.param_groups)
+    assert name == "adamw" or decayed["momentum"] == 0.7
+
+
+def module_of(world: int, reduced: torch.Tensor | None = None) -> TrainingModule:
+    module = TrainingModule(nn.Linear(1, 1), TrainConfig(), 1, 4)
+    strategy = SimpleNamespace(reduce=lambda counts, reduce_op: reduced)
+    module._trainer = SimpleNamespace(world_size=world, strategy=strategy)
+    return module
+
+
+def losses_of(totals, counts):
+    values = zip(LOSSES, totals, counts, strict=True)
+    return {name: Loss(torch.tensor(float(total)), torch.tensor(float(count))) for name, total, count in values}
+
+
+def test_a_loss_is_the_mean_over_its_samples_and_zero_without_any():
+    parts = module_of(1)._parts(losses_of([6, 0, 8, 1, 0], [3, 0, 2, 4, 0]))
+    assert parts.tolist() == [2, 0, 4, 0.25, 0]
+
+
+def test_two_processes_divide_by_the_mean_of_their_counts():
+    joint = torch.tensor([2.0, 0.5, 4.0, 1.0, 0.0])  # of 1 and 3, 1 and 0, 4 and 4, 0 and 2, 0 and 0 samples
+    mine = module_of(2, joint)._parts(losses_of([6, 3, 8, 0, 0], [1, 1, 4, 0, 0]))
+    other = module_of(2, joint)._parts(losses_of([2, 0, 8, 5, 0], [3, 0, 4, 2, 0]))
+    # the mean of the two is the sum of all samples divided by their number
+    assert ((mine + other) / 2).tolist() == [8 / 4, 3 / 1, 16 / 8, 5 / 2, 0]
+
+
+def test_a_checkpoint_of_another_model_or_number_of_processes_is_refused(tiny):
+    config, checkpoint = TrainConfig(), {}
+    TrainingModule(build(tiny), config, 3, 4).on_save_checkpoint(checkpoint)
+    TrainingModule(build(tiny), config, 3, 4).on_load_checkpoint(checkpoint)
+    with pytest.raises(InputError, match=r"^checkpoint: expected 4 pictures a step over all processes, got 8; resume"):
+        TrainingModule(build(tiny), config, 3, 8).on_load_checkpoint(checkpoint)
+    other = build(tiny.change(classes=["cat", "dog"]))
+    with pytest.raises(InputError, match=r"expected one of the model in settings\.json"):
+        TrainingModule(other, config, 3, 4).on_load_checkpoint(checkpoint)
+    with pytest.raises(InputError, match=r"expected one of the model in settings\.json"):
+        TrainingModule(build(tiny), config, 3, 4).on_load_checkpoint({})
+    assert set(checkpoint) == {KEY}
