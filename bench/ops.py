@@ -4,6 +4,9 @@ Every row is one comparison: the two sides take turns in one process, and the me
 Results are compared before anything is timed.
 
     python bench/ops.py [--repetitions 7] [--out bench/ops.md]
+    OMP_NUM_THREADS=1 python bench/ops.py
+
+With one thread processor time is taken, which other work on the machine disturbs little.
 
 Letters: R regions, N boxes or masks, C channels, H, W height and width, P bins a side, S samples a side of a bin.
 """
@@ -60,13 +63,14 @@ def take_turns(
     ours: Callable[[], object], theirs: Callable[[], object], repetitions: int, scale: float = 1.0
 ) -> tuple[float, float]:
     """Run the two sides in turn, once to warm up; return the medians, theirs multiplied by `scale`."""
+    clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
     times: tuple[list[float], list[float]] = ([], [])
     for turn in range(repetitions + 1):
         for side, work in zip(times, (ours, theirs), strict=True):
-            start = time.perf_counter()
+            start = clock()
             work()
             if turn:
-                side.append(time.perf_counter() - start)
+                side.append(clock() - start)
     return statistics.median(times[0]), statistics.median(times[1]) * scale
 
 
@@ -349,7 +353,8 @@ def polygon_rows(repetitions: int) -> list[Row]:
 
 HEAD = ["what", "against", "ours, ms", "theirs, ms", "ratio", "aim"]
 NOTES = f"""\
-Medians; both sides take turns in one process; results are compared before they are timed.
+Medians, of processor time where there is one thread; both sides take turns in one process; results are compared
+before they are timed.
 NCHW to NCHW counts every change of layout: of the features, of the result, of both gradients.
 Boxes lie inside an 800x1344 picture, sides log-uniform, on the levels that FPN gives them; batch 1, sampling ratio 2.
 The reference for RoIAlign samples the boxes of a level on that level only, all in one call, and averages by
@@ -363,16 +368,14 @@ def main() -> None:
     """Run all comparisons and write the table."""
     parser = argparse.ArgumentParser(description="Time the operators against a plain way of doing the same.")
     parser.add_argument("--repetitions", type=int, default=7)
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".md"))
     parsed = parser.parse_args()
-    torch.set_num_threads(parsed.threads)
     rows = []
     for part in (roi_align_rows, nms_rows, mask_rows, polygon_rows):
         for row in part(parsed.repetitions):
             print(" | ".join(row.cells()), flush=True)
             rows.append(row.cells())
-    text = f"# Operators\n\n{describe(parsed.threads)}\n\n{NOTES}\n{table(HEAD, rows)}"
+    text = f"# Operators\n\n{describe(torch.get_num_threads())}\n\n{NOTES}\n{table(HEAD, rows)}"
     parsed.out.write_text(text, encoding="utf-8")
 
 

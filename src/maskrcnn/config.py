@@ -266,6 +266,7 @@ class MaskHeadConfig(Settings):
         pool: Cells a side that RoIAlign gives the head; the mask has twice as many.
         sampling_ratio: Samples a side of each such cell; 0 takes as many as the region has feature cells there.
         class_agnostic: One mask for all classes instead of one a class.
+        samples: Positive regions a picture that the loss looks at, at most.
         threshold: A pixel belongs to the object where the mask's probability is at least this.
     """
 
@@ -275,6 +276,7 @@ class MaskHeadConfig(Settings):
     pool: Count = 14
     sampling_ratio: Annotated[int, Field(ge=0)] = 2
     class_agnostic: bool = False
+    samples: Count = 512
     threshold: Probability = 0.5
 
 

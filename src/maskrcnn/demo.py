@@ -31,16 +31,18 @@ SIZE_HW = (192, 256)
 SHOWN = 12  # pictures in the report
 
 MODEL: dict[str, Any] = {
-    "rpn": {"pre_nms_train": 500, "pre_nms": 200, "proposals_train": 200, "proposals": 100},
-    "box_head": {"samples": 64, "channels": 256},
+    "input": {"min_size": 120, "max_size": 160},
+    "rpn": {"pre_nms_train": 600, "proposals_train": 400, "proposals": 150, "nms_iou": 0.8},
+    "box_head": {"samples": 128, "class_agnostic": True},
+    "mask_head": {"convs": 2, "class_agnostic": True, "samples": 8},
+    "detect": {"nms_iou": 0.35},
 }
 TRAINING: dict[str, Any] = {
-    "stages": [{"epochs": 10}],
-    "batch": 8,
-    "learning_rate": 1e-3,
+    "batch": 4,
+    "learning_rate": 1.5e-3,
     "warmup": 50,
     "validate_every": 100,
-    "workers": 0,
+    "workers": 1,
     "augment": {"flip": 0.5, "vertical_flip": 0.5},
 }
 
@@ -50,7 +52,7 @@ class Sizes(NamedTuple):
 
     train: int = 400
     test: int = 80
-    epochs: int = 10
+    epochs: int = 7
 
 
 def demo(

@@ -70,6 +70,15 @@ def test_many_channels_are_pooled_as_each_part_alone_in_any_layout(layout: torch
             assert torch.allclose(gradient[:, first:stop], own, atol=1e-6)
 
 
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_no_regions_have_a_gradient_of_zero(layout: torch.memory_format) -> None:
+    levels = [torch.ones(2, 3, h, w).contiguous(memory_format=layout).requires_grad_() for h, w in ((6, 8), (3, 4))]
+    none = torch.zeros(0, dtype=torch.int64)
+    pooled = roi_align(build_table(levels, [4, 8]), torch.zeros(0, 4), none, none, 7, 2)
+    for gradient in torch.autograd.grad(pooled.sum(), levels):
+        assert not gradient.any()
+
+
 def test_gradients_keep_the_layout_of_the_features() -> None:
     for layout in (torch.contiguous_format, torch.channels_last):
         levels = [

@@ -6,7 +6,9 @@ thousand weights so that a checkpoint after every step costs nothing.
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import sys
 import traceback
 from collections.abc import Callable
@@ -47,9 +49,13 @@ def shrink() -> None:
 
 
 def draw(folder: Path) -> None:
-    """Draw seven pictures to learn from and two to measure on."""
+    """Draw seven pictures to learn from, the same with one object in all, and two to measure on."""
     synthesise("shapes", folder / "train", 7, size_hw=SIZE_HW)
     synthesise("shapes", folder / "val", 2, seed=1, size_hw=SIZE_HW)
+    shutil.copytree(folder / "train", folder / "sparse")
+    path = folder / "sparse/annotations.json"
+    document = json.loads(path.read_text())
+    path.write_text(json.dumps({**document, "annotations": document["annotations"][:1]}))
 
 
 # Kills
@@ -166,11 +172,13 @@ def together(folder: str) -> None:
         settings["batch"] = 4 // int(os.environ.get("WORLD_SIZE", "1"))
         out = root / f"{os.environ.get('WORLD_SIZE', '1')}-{name}"
         model = {**MODEL, "backbone": {"norm": "batch"}} if name == "heads" else MODEL
-        train(root / "train", val=root / "val", out=out, model=model, settings=settings, devices="cpu")
+        data = root / ("sparse" if name == "sparse" else "train")
+        train(data, val=root / "val", out=out, model=model, settings=settings, devices="cpu")
 
 
 JOINT: dict[str, dict[str, Any]] = {
     "plain": {"accumulate": 2},
+    "sparse": {},
     "staged": {"stages": [{"layers": "heads", "epochs": 1}, {"layers": "5+", "epochs": 1}, {"epochs": 1, "rate": 0.5}]},
     "heads": {"stages": [{"layers": "heads", "epochs": 5}], "patience": 1, "learning_rate": 1e-4},
 }

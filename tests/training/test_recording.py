@@ -154,17 +154,26 @@ def test_words_go_to_stderr_where_nobody_takes_them(learn, run, shapes, sessions
     assert [line.split(":")[0] for line in said.err.splitlines()] == ["model", "epoch 1/1"]
 
 
-def test_a_terminal_gets_a_bar_that_goes_away_and_the_lines_above_it(learn, run, shapes, monkeypatch):
+def test_a_terminal_gets_a_bar_that_goes_away_and_the_lines_above_it(learn, run, monkeypatch):
     screen = io.StringIO()
     console = Console(file=screen, force_terminal=True, width=100, highlight=False)
     monkeypatch.setattr(fit, "Bar", lambda recorder: Bar(recorder, console))
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
-    learn(run.folder, val=shapes / "val", settings={"stages": [{"epochs": 2}]}, say=console.print)
+    learn(run.folder, settings={"stages": [{"epochs": 2}]}, say=console.print)
     shown = screen.getvalue()
     assert re.search(r"epoch 2/2, loss \d\.\d{3}", shown)
     assert "4/4" in shown
     assert "epoch 1/2: loss" in shown
     assert shown.endswith("\x1b[2K")  # the bar's line is cleared
+
+
+def test_the_bar_shows_how_far_a_validation_is(run):
+    screen = io.StringIO()
+    bar = Bar(recording.Recorder(run), Console(file=screen, force_terminal=True, width=100, highlight=False))
+    bar.on_train_start(None, None)
+    bar.validating(3, 12)
+    bar.teardown(None, None, "fit")
+    assert re.search(r"validating .* 3/12", screen.getvalue())
 
 
 def test_every_weight_file_is_finite(learn, run):

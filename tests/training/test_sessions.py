@@ -26,7 +26,7 @@ TOLERANCE = 2e-5  # of float32 sums in another order, after a few steps
 
 def python(*arguments: object) -> str:
     command = [sys.executable, "-W", "error", *map(str, arguments)]
-    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
     return done.stdout + done.stderr
 
@@ -74,14 +74,14 @@ def test_killed_at_any_moment_and_resumed_a_run_is_the_unbroken_one(
 def joint(shapes, tmp_path_factory) -> Path:
     """The same trainings by two processes under torchrun and by one."""
     folder = tmp_path_factory.mktemp("joint")
-    for kind in ("train", "val"):
+    for kind in ("train", "sparse", "val"):
         (folder / kind).symlink_to(shapes / kind)
     python(*TORCHRUN, SCRIPT, "together", folder)
     python(SCRIPT, "together", folder)
     return folder
 
 
-@pytest.mark.parametrize("name", ["plain", "staged", "heads"])
+@pytest.mark.parametrize("name", ["plain", "sparse", "staged", "heads"])
 def test_two_processes_are_one_with_the_joint_batch(joint, name):
     one, two = Run(joint / f"1-{name}"), Run(joint / f"2-{name}")
     ours, theirs = read_history(two.folder), read_history(one.folder)

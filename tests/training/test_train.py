@@ -170,6 +170,7 @@ def test_validation_with_a_class_that_is_not_learnt_is_refused_before_anything_i
 def test_devices_that_are_not_there_are_a_sentence(learn, run):
     with pytest.raises(InputError, match=r"^devices: expected ones that this machine has, got Devices.*'gpu'"):
         learn(run.folder, devices="gpu")
+    assert not run.folder.exists()
 
 
 def test_unknown_settings_are_named(learn, run):

@@ -297,7 +297,7 @@ def predict(
             metavar="P",
             min=0,
             max=1,
-            help="Leave out objects below this probability. By default 0.5 for what is shown; predictions.json has more.",
+            help="Leave out objects below this probability; by default 0.5 in lines and overlays.",
         ),
     ] = None,
     device: Device = None,

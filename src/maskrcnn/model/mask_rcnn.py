@@ -210,7 +210,8 @@ class MaskRCNN(nn.Module):
         self, table: Table, regions: Tensor, target: Tensor, labels: Tensor, positive: Tensor, batch: Batch
     ) -> Loss:
         head = self.config.box_head
-        most = min(int(head.samples * head.positive_fraction), regions.shape[1])  # positives come first
+        positives = min(int(head.samples * head.positive_fraction), self.config.mask_head.samples)
+        most = min(positives, regions.shape[1])  # positives come first, in random order
         regions, target, labels, positive = (t[:, :most] for t in (regions, target, labels, positive))
         known = positive & batch.masks.known.gather(1, target)
         slots = filled_slots(known)

@@ -184,20 +184,14 @@ def _cells(levels: Sequence[Tensor]) -> list[int]:
     return [level.shape[0] * level.shape[2] * level.shape[3] for level in levels]
 
 
-def _as_rows(levels: Sequence[Tensor], out: Tensor | None = None) -> Tensor:
-    """Lay L of (B, c, H, W) out as (T, c)."""
-    return torch.cat([level.permute(0, 2, 3, 1).flatten(0, 2) for level in levels], out=out)
+def _as_rows(level: Tensor) -> Tensor:
+    """Lay (B, C, H, W) out as (B·H·W, C), without a copy where it is channels-last."""
+    return level.permute(0, 2, 3, 1).flatten(0, 2)
 
 
-def _as_level(rows: Tensor, like: Tensor) -> Tensor:
-    """Shape (B·H·W, C) as a level, (B, C, H, W), in its layout."""
-    B, C, H, W = like.shape
-    if like.is_contiguous(memory_format=torch.channels_last):
-        return rows.view(B, H, W, C).permute(0, 3, 1, 2)
-    level = rows.new_empty(B, C, H * W)
-    for picture, its in zip(level, rows.chunk(B), strict=True):
-        picture.copy_(its.t())  # two dimensions are transposed in blocks, four are not
-    return level.view(B, C, H, W)
+def _join(levels: Sequence[Tensor], out: Tensor | None = None) -> Tensor:
+    """Lay L of (B, C, H, W) out as (T, C)."""
+    return torch.cat([_as_rows(level) for level in levels], out=out)
 
 
 def _gather_by_channels(levels: Sequence[Tensor], bags: _Bags) -> Tensor:
@@ -207,7 +201,7 @@ def _gather_by_channels(levels: Sequence[Tensor], bags: _Bags) -> Tensor:
     room = levels[0].new_empty(sum(_cells(levels)), min(width, CHANNELS_AT_ONCE))
     for first in range(0, width, CHANNELS_AT_ONCE):
         part = slice(first, first + CHANNELS_AT_ONCE)
-        rows = _as_rows([level[:, part] for level in levels], out=room[:, : width - first])
+        rows = _join([level[:, part] for level in levels], out=room[:, : width - first])
         pooled[:, part] = _sum_bags(rows, bags)
     return pooled
 
@@ -216,28 +210,54 @@ class _LearningGather(torch.autograd.Function):
     """`_gather_by_channels` with a gradient, which is the same sum with rows and bags exchanged."""
 
     @staticmethod
-    def forward(ctx: Any, row: Tensor, weight: Tensor, start: Tensor, *levels: Tensor) -> Tensor:
+    def forward(ctx: Any, bins: int, row: Tensor, weight: Tensor, start: Tensor, *levels: Tensor) -> Tensor:
         ctx.save_for_backward(row, weight, start)
         ctx.levels = [torch.empty_like(level, device="meta") for level in levels]
-        return _gather_by_channels(levels, _Bags(row, weight, start))
+        return _as_regions(_gather_by_channels(levels, _Bags(row, weight, start)), bins)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        cells = _cells(ctx.levels)
-        rows = _sum_bags(gradient.contiguous(), _transpose(_Bags(*ctx.saved_tensors), sum(cells)))
-        parts = zip(torch.split(rows, cells), ctx.levels, strict=True)
-        return None, None, None, *(_as_level(own, level) for own, level in parts)
+        bags = _transpose(_Bags(*ctx.saved_tensors), sum(_cells(ctx.levels)))
+        rows_last = all(level.is_contiguous(memory_format=torch.channels_last) for level in ctx.levels)
+        scatter = _scatter_rows if rows_last else _scatter_planes
+        return None, None, None, None, *scatter(gradient, bags, ctx.levels)
 
 
-def _gather(levels: Sequence[Tensor], bags: _Bags) -> Tensor:
-    """Add up the weighted cells of each bag: (bags, C)."""
+def _scatter_rows(gradient: Tensor, bags: _Bags, like: Sequence[Tensor]) -> list[Tensor]:
+    """Give every cell the weighted sum of its bags: channels-last levels, parts of one table."""
+    rows = torch.split(_sum_bags(_as_rows(gradient), bags), _cells(like))
+    return [
+        own.view(-1, *level.shape[2:], level.shape[1]).permute(0, 3, 1, 2)
+        for own, level in zip(rows, like, strict=True)
+    ]
+
+
+def _scatter_planes(gradient: Tensor, bags: _Bags, like: Sequence[Tensor]) -> list[Tensor]:
+    """Do the same for levels of another layout, a few channels at a time: the result has the usual one."""
+    levels = [gradient.new_empty(level.shape) for level in like]
+    for first in range(0, gradient.shape[1], CHANNELS_AT_ONCE):
+        part = slice(first, first + CHANNELS_AT_ONCE)
+        rows = torch.split(_sum_bags(_as_rows(gradient[:, part]), bags), _cells(like))
+        for level, own in zip(levels, rows, strict=True):
+            for picture, its in zip(level[:, part], own.chunk(len(level)), strict=True):
+                picture.view(len(picture), -1).copy_(its.t())  # two dimensions are transposed in blocks, four are not
+    return levels
+
+
+def _as_regions(pooled: Tensor, bins: int) -> Tensor:
+    """Shape (R·P·P, C) as (R, C, P, P)."""
+    return pooled.view(len(pooled) // bins**2, bins, bins, pooled.shape[1]).permute(0, 3, 1, 2)
+
+
+def _gather(levels: Sequence[Tensor], bags: _Bags, bins: int) -> Tensor:
+    """Add up the weighted cells of each bin: (R, C, P, P)."""
     if levels[0].device.type != "cpu" or torch.compiler.is_compiling():
-        return _sum_bags(_as_rows(levels), bags)
+        return _as_regions(_sum_bags(_join(levels), bags), bins)
     if torch.is_grad_enabled() and any(level.requires_grad for level in levels):
-        pooled: Tensor = _LearningGather.apply(*bags, *levels)  # type: ignore[no-untyped-call]
+        pooled: Tensor = _LearningGather.apply(bins, *bags, *levels)  # type: ignore[no-untyped-call]
         return pooled
-    return _gather_by_channels(levels, bags)
+    return _as_regions(_gather_by_channels(levels, bags), bins)
 
 
 def roi_align(table: Table, boxes: Tensor, picture: Tensor, level: Tensor, bins: int, sampling_ratio: int) -> Tensor:
@@ -259,5 +279,4 @@ def roi_align(table: Table, boxes: Tensor, picture: Tensor, level: Tensor, bins:
     """
     geometry = _geometry(table, boxes.detach(), picture, level, bins)
     bags = _fixed_bags(geometry, bins, sampling_ratio) if sampling_ratio else _adaptive_bags(geometry, bins)
-    pooled = _gather(table.levels, bags)
-    return pooled.view(len(boxes), bins, bins, pooled.shape[1]).permute(0, 3, 1, 2)
+    return _gather(table.levels, bags, bins)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,6 +34,7 @@ from maskrcnn.training.folder import Run
 from maskrcnn.training.module import TrainingModule
 from maskrcnn.training.quiet import python_interrupts, quiet
 from maskrcnn.training.recording import Recorder
+from maskrcnn.training.transfer import Transfer
 from maskrcnn.training.validation import Patience, Validation
 
 
@@ -48,8 +49,9 @@ class Plan:
         model: What learns.
         config: How.
         devices: Where.
-        checkpoint: The state to go on from.
         say: Takes a line for people.
+        checkpoint: The state to go on from.
+        transfers: What became of the weights that it begins with.
     """
 
     run: Run
@@ -58,8 +60,9 @@ class Plan:
     model: MaskRCNN
     config: TrainConfig
     devices: Devices
-    checkpoint: Path | None
     say: Callable[[str], None]
+    checkpoint: Path | None = None
+    transfers: Sequence[Transfer] = ()
 
 
 def augmentation(config: AugmentConfig, picture: InputConfig) -> Transform:
@@ -89,40 +92,45 @@ def _callbacks(plan: Plan) -> list[Callback]:
     return [recorder, *([validation] if validation else []), *watching, *shown, *kept]
 
 
-def _trainer(plan: Plan) -> L.Trainer:
+def make_trainer(plan: Plan) -> L.Trainer:
+    """Make Lightning's trainer; nothing is written yet.
+
+    Raises:
+        InputError: The devices are not there.
+    """
     config = plan.config
     try:
-        return L.Trainer(
-            **plan.devices.trainer_arguments(config),
-            max_epochs=config.epochs,
-            gradient_clip_val=config.clip_norm or None,
-            accumulate_grad_batches=config.accumulate,
-            callbacks=_callbacks(plan),
-            logger=False,
-            num_sanity_val_steps=0,
-            limit_val_batches=0,
-            use_distributed_sampler=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            default_root_dir=plan.run.folder,
-            plugins=[WholeCheckpoints()],
-        )
+        with quiet():
+            return L.Trainer(
+                **plan.devices.trainer_arguments(config),
+                max_epochs=config.epochs,
+                gradient_clip_val=config.clip_norm or None,
+                accumulate_grad_batches=config.accumulate,
+                callbacks=_callbacks(plan),
+                logger=False,
+                num_sanity_val_steps=0,
+                limit_val_batches=0,
+                use_distributed_sampler=False,
+                enable_progress_bar=False,
+                enable_model_summary=False,
+                default_root_dir=plan.run.folder,
+                plugins=[WholeCheckpoints()],
+            )
     except (MisconfigurationException, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         raise InputError(f"devices: expected ones that this machine has, got {plan.devices}: {reason}") from None
 
 
-def fit(plan: Plan) -> None:
+def fit(plan: Plan, trainer: L.Trainer) -> None:
     """Train until the last epoch, or until AP does not rise any more.
 
     Raises:
-        MaskRCNNError: A picture can't be read, a loss is not finite, a file can't be written, the devices are not
-            there, or the checkpoint does not belong to the run.
+        MaskRCNNError: A picture can't be read, a loss is not finite, a file can't be written, or the checkpoint does
+            not belong to the run.
         KeyboardInterrupt: The user interrupted.
     """
     config = plan.config
     with quiet(), python_interrupts():
-        trainer = _trainer(plan)
         loader = TrainingLoader(
             plan.dataset,
             plan.model.config.input,

@@ -19,7 +19,7 @@ from maskrcnn.evaluation.run import matching_categories, naming_note
 from maskrcnn.model.mask_rcnn import build
 from maskrcnn.model.weights import load_model, save
 from maskrcnn.training.devices import Devices, leads
-from maskrcnn.training.fit import Plan, fit
+from maskrcnn.training.fit import Plan, fit, make_trainer
 from maskrcnn.training.folder import (
     Run,
     check_new,
@@ -122,11 +122,14 @@ def train(
         _tell(job_say, naming_note(dataset.class_names, validation))
     job = _Job(run, dataset, validation, Devices.of(devices), job_say)
     plan = _resumed(job) if resume else _begun(job, wishes)
+    trainer = make_trainer(plan)
+    if leads() and not resume:
+        _write(plan)
     try:
-        fit(plan)
+        fit(plan, trainer)
     except KeyboardInterrupt:
-        validating = f" --val {val if validation is None else validation.source}" if val else ""
-        job_say(f"interrupted; go on with: maskrcnn train {dataset.source}{validating} --out {run.folder} --resume")
+        measuring = "" if validation is None else f" --val {validation.source}"
+        job_say(f"interrupted; go on with: maskrcnn train {dataset.source}{measuring} --out {run.folder} --resume")
         raise
     return run.model
 
@@ -159,13 +162,13 @@ def _resumed(job: _Job) -> Plan:
     chosen, config = read_settings(run)
     if run.last.exists():
         job.say(f"resuming {run.folder}")
-        return Plan(run, job.dataset, job.validation, build(chosen), config, job.devices, run.last, job.say)
+        return Plan(run, job.dataset, job.validation, build(chosen), config, job.devices, job.say, run.last)
     job.say(f"resuming {run.folder}: no checkpoint yet, from the beginning")
-    return Plan(run, job.dataset, job.validation, load_model(run.start).train(), config, job.devices, None, job.say)
+    return Plan(run, job.dataset, job.validation, load_model(run.start), config, job.devices, job.say)
 
 
 def _begun(job: _Job, wishes: _Wishes) -> Plan:
-    """Choose what was not said, and leave the choices in the run's folder."""
+    """Choose what was not said."""
     if wishes.weights and wishes.preset:
         raise InputError(f"preset {wishes.preset}: expected none beside weights, which bring their own settings")
     given = wishes.settings or {}
@@ -175,10 +178,15 @@ def _begun(job: _Job, wishes: _Wishes) -> Plan:
     weights = Path(wishes.weights) if wishes.weights else None
     start = start_model(job.dataset, weights, preset, changes, config.seed)
     _say_start(job.say, start, None if weights else preset)
-    if leads():
-        save(start.model, job.run.start)
-        write_settings(job.run, _facts(job, config, start), start.model.config, config)
-    return Plan(job.run, job.dataset, job.validation, start.model, config, job.devices, None, job.say)
+    return Plan(
+        job.run, job.dataset, job.validation, start.model, config, job.devices, job.say, transfers=start.transfers
+    )
+
+
+def _write(plan: Plan) -> None:
+    """Leave the choices and the first weights in the run's folder; from then on it can be resumed."""
+    save(plan.model, plan.run.start)
+    write_settings(plan.run, _facts(plan), plan.model.config, plan.config)
 
 
 def _say_start(say: Say, start: Start, preset: str | None) -> None:
@@ -193,13 +201,13 @@ def _say_start(say: Say, start: Start, preset: str | None) -> None:
     )
 
 
-def _facts(job: _Job, config: TrainConfig, start: Start) -> dict[str, Any]:
+def _facts(plan: Plan) -> dict[str, Any]:
     return {
-        "data": describe(job.dataset),
-        "validation": None if job.validation is None else describe(job.validation),
-        "classes": list(job.dataset.class_names),
-        "seed": config.seed,
+        "data": describe(plan.dataset),
+        "validation": None if plan.validation is None else describe(plan.validation),
+        "classes": list(plan.dataset.class_names),
+        "seed": plan.config.seed,
         "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
         "machine": {"system": platform.platform(), "cores": os.cpu_count()},
-        "weights": [line._asdict() for line in start.transfers],
+        "weights": [line._asdict() for line in plan.transfers],
     }

@@ -115,13 +115,13 @@ def dish_probe(rng: np.random.Generator) -> Craft:
         _part(cone(0.16, 0.28, 0.24), Material(DARK, plain, 0.6), (0.0, 0.0, -0.56), about("x", 180)),
     ]
     parts += _feed(depth + 0.1, metal)
-    reach = float(rng.uniform(0.75, 1.05))
+    reach = float(rng.uniform(0.4, 0.6))
     turn = ALONG_X
     parts.append(_part(cylinder(0.05, reach), metal, (0.5 + reach / 2, 0.0, -0.3), turn))
     generator = Material(_pick(rng, DARK, GREY), rings(0.1, 0.5), gloss=0.4)
     parts.append(_part(cylinder(0.15, 0.55), generator, (0.5 + reach, 0.0, -0.3), turn))
-    parts.append(_part(box(0.95, 0.06, 0.06), metal, (-0.9, 0.0, -0.3)))
-    parts.append(_part(box(0.22, 0.24, 0.3), _wrapped(rng, 0.09), (-1.4, 0.0, -0.3)))
+    parts.append(_part(box(0.5, 0.06, 0.06), metal, (-0.7, 0.0, -0.3)))
+    parts.append(_part(box(0.22, 0.24, 0.3), _wrapped(rng, 0.09), (-1.0, 0.0, -0.3)))
     return parts
 
 

@@ -17,8 +17,8 @@ from maskrcnn.data.synth.solids import Floats
 CLASSES = tuple(TYPES)
 MIN_SHARE = 0.35
 TRIES = 12
-MAX_OVERLAP = 0.2  # of the boxes of two craft, in the smaller one
-SIZES = (0.27, 0.66)  # of the long side of a craft's box, in short sides of the picture
+MAX_OVERLAP = 0.12  # of the boxes of two craft, in the smaller one
+SIZES = (0.32, 0.68)  # of the long side of a craft's box, in short sides of the picture
 
 Box = tuple[float, float, float, float]
 
