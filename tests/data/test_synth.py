@@ -202,7 +202,7 @@ def test_masks_share_no_pixel_and_none_is_hardly_there(kind: str) -> None:
 
 
 def test_spacecraft_have_all_types_and_one_to_four_a_picture() -> None:
-    labels = [draw(call("spacecraft"), index).labels for index in range(20)]
+    labels = [draw(call("spacecraft"), index).labels for index in range(30)]
     assert {len(each) for each in labels} == {1, 2, 3, 4}
     assert {label for each in labels for label in each} == set(range(4))
 
