@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-
 import numpy as np
 
 from maskrcnn.data.synth.canvas import Canvas
@@ -17,6 +15,7 @@ from maskrcnn.data.synth.solids import Floats
 CLASSES = tuple(TYPES)
 MIN_SHARE = 0.35
 TRIES = 12
+TRIES_OF_THE_FIRST = 500
 MAX_OVERLAP = 0.12  # of the boxes of two craft, in the smaller one
 SIZES = (0.32, 0.68)  # of the long side of a craft's box, in short sides of the picture
 
@@ -36,8 +35,8 @@ def draw_spacecraft(
     boxes: list[Box] = []
     wanted = rng.choice(np.arange(1, 5), p=[0.3, 0.4, 0.2, 0.1])
     for _ in range(int(np.clip(wanted, *objects))):
-        # The first one always finds a place sooner or later; the others may be left out of a crowded picture.
-        for _ in itertools.count() if not labels else range(TRIES):
+        # The first one finds a place after a few tries; the others may be left out of a crowded picture.
+        for _ in range(TRIES if labels else TRIES_OF_THE_FIRST):
             label = int(rng.integers(len(CLASSES)))
             box = _add(rng, canvas, label, boxes, sky.light)
             if box is not None:
