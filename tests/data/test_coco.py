@@ -326,10 +326,10 @@ def test_write_replaces_whole_files_and_leaves_nothing_beside(tmp_path: Path) ->
 
 def test_write_says_where_it_cannot(tmp_path: Path) -> None:
     (tmp_path / "out").touch()
-    with pytest.raises(OutputError, match=r"set\.json: expected a file that can be written"):
+    with pytest.raises(OutputError, match=r"set\.json: could not be written"):
         _write(tmp_path, instances())
     (tmp_path / "b").mkdir()
-    with pytest.raises(OutputError, match="b: expected a file that can be written"):
+    with pytest.raises(OutputError, match="b: could not be written"):
         coco.write(tmp_path / "b", [], [], [])
     assert sorted(inner.name for inner in tmp_path.iterdir()) == ["b", "out"]
 

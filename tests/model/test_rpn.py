@@ -64,7 +64,15 @@ def test_the_head_orders_scores_as_anchors_are_ordered() -> None:
             conv.weight.zero_()
         head.convs[0].weight[0, 0, 1, 1] = 1
         head.objectness.weight[:, 0, 0, 0] = torch.tensor([1.0, 100.0])
+        head.objectness.bias.zero_()
         head.deltas.bias.copy_(torch.arange(8.0))
     found = head([torch.tensor([[[[1.0, 2.0], [3.0, 4.0]]]])])
     assert found.logits[0].tolist() == [[1, 100, 2, 200, 3, 300, 4, 400]]
     assert found.deltas[0][0, :2].tolist() == [[0, 1, 2, 3], [4, 5, 6, 7]]
+
+
+def test_a_fresh_head_thinks_that_most_anchors_are_empty() -> None:
+    """Whatever it sees, objectness begins near 0.05 (RetinaNet, section 4.1)."""
+    torch.manual_seed(0)
+    logits = RPNHead(16, 3, RPNConfig())([torch.randn(1, 16, 8, 8)]).logits[0]
+    assert torch.allclose(logits.sigmoid(), torch.tensor(0.05), atol=0.02)
