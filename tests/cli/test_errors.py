@@ -92,7 +92,7 @@ PREDICT = {
     ),
     "model.safetensors empty --out new": (
         "empty: expected pictures (.avif, .bmp, .gif, .jp2, .jpeg, .jpg, .pgm, .png, .ppm, .tif, .tiff, .webp), "
-        "found none; sub-folders are not searched, try 'empty/**/*.jpg'"
+        "found none; sub-folders are not searched, try 'empty/**'"
     ),
     "model.safetensors 'empty/*' --out new": (
         "empty/*: expected pictures (.avif, .bmp, .gif, .jp2, .jpeg, .jpg, .pgm, .png, .ppm, .tif, .tiff, .webp), "

@@ -210,7 +210,7 @@ def test_an_interrupt_says_how_to_go_on_and_ends_as_python_code_does(learn, run,
     assert signal.getsignal(signal.SIGINT) == before
     source = {kind: shapes / kind / "annotations.json" for kind in ("train", "val")}
     assert lines[-1] == (
-        f"interrupted; go on with: maskrcnn train {source['train']} --val {source['val']} --out {run.folder} --resume"
+        f"the run can go on: maskrcnn train {source['train']} --val {source['val']} --out {run.folder} --resume"
     )
     learn(run.folder, val=shapes / "val", resume=True)
     assert len(read_history(run.folder)) == 9 * 4

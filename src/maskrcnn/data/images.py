@@ -141,7 +141,7 @@ def _pictures_at(path: Path) -> list[Path]:
         return [path]
     if path.is_dir():
         pictures = [inner for inner in path.iterdir() if _looks_like_picture(inner)]
-        hint = f"sub-folders are not searched, try '{path}/**/*.jpg'"
+        hint = f"sub-folders are not searched, try '{path}/**'"
     elif path.exists():
         raise ImageError(f"{path}: expected a picture or a folder, got neither")
     elif any(character in str(path) for character in "*?["):

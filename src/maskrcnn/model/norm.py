@@ -42,12 +42,15 @@ class FrozenNorm(nn.Module):
 
 
 def groups_of(channels: int) -> int:
-    """Return the number of groups: 32, or as many as divide fewer channels evenly.
+    """Return the number of groups: 32, or as many as divide fewer channels evenly, two channels a group or more.
 
-    >>> groups_of(256), groups_of(48)
-    (32, 24)
+    A group of one channel on a map of one cell would have a single value to normalise.
+
+    >>> groups_of(256), groups_of(48), groups_of(32)
+    (32, 24, 16)
     """
-    return next(groups for groups in range(min(GROUPS, channels), 0, -1) if channels % groups == 0)
+    most = max(1, min(GROUPS, channels // 2))
+    return next(groups for groups in range(most, 0, -1) if channels % groups == 0)
 
 
 def build_norm(name: Norm | HeadNorm, channels: int) -> nn.Module:

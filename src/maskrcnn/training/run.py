@@ -129,7 +129,7 @@ def train(
         fit(plan, trainer)
     except KeyboardInterrupt:
         measuring = "" if validation is None else f" --val {validation.source}"
-        job_say(f"interrupted; go on with: maskrcnn train {dataset.source}{measuring} --out {run.folder} --resume")
+        job_say(f"the run can go on: maskrcnn train {dataset.source}{measuring} --out {run.folder} --resume")
         raise
     return run.model
 

@@ -180,10 +180,10 @@ def _wings(rng: np.random.Generator, radius: float) -> Craft:
 def station(rng: np.random.Generator) -> Craft:
     """Build modules across a truss that carries four pairs of large panels and two radiators."""
     truss = Material(_pick(rng, GREY, SILVER), plates(0.16, 0.5), gloss=0.3)
-    parts = [_part(box(3.9, 0.16, 0.16), truss)]
+    parts = [_part(box(3.4, 0.22, 0.22), truss)]
     solar = _solar(rng, 0.14, BRONZE_CELLS)
     turn = about("x", float(rng.uniform(-35, 35)))
-    parts += [_part(box(0.44, 2.66, 0.04), solar, (x, 0.0, 0.0), turn) for x in (-1.8, -1.22, 1.22, 1.8)]
+    parts += [_part(box(0.56, 2.3, 0.06), solar, (x, 0.0, 0.0), turn) for x in (-1.56, -0.94, 0.94, 1.56)]
     return parts + _modules(rng) + _radiators(rng)
 
 
@@ -192,13 +192,13 @@ def _modules(rng: np.random.Generator) -> Craft:
     second = _painted(rng, plates(0.2))
     length = float(rng.uniform(1.5, 2.1))
     parts = [
-        _part(cylinder(0.21, length), hull, (0.0, 0.0, 0.28), ALONG_Y),
-        _part(cylinder(0.17, 1.1), second, (0.0, float(rng.uniform(-0.3, 0.3)), 0.28), ALONG_X),
-        _part(cone(0.2, 0.08, 0.22), _wrapped(rng, 0.08), (0.0, length / 2 + 0.1, 0.28), ALONG_Y),
-        _part(ball(0.24), hull, (0.0, -length / 2, 0.28)),
+        _part(cylinder(0.28, length), hull, (0.0, 0.0, 0.34), ALONG_Y),
+        _part(cylinder(0.22, 1.1), second, (0.0, float(rng.uniform(-0.3, 0.3)), 0.34), ALONG_X),
+        _part(cone(0.26, 0.1, 0.22), _wrapped(rng, 0.08), (0.0, length / 2 + 0.1, 0.34), ALONG_Y),
+        _part(ball(0.3), hull, (0.0, -length / 2, 0.34)),
     ]
     if rng.random() < 0.6:
-        parts.append(_part(cylinder(0.15, 0.7), second, (0.0, -0.35, 0.7)))
+        parts.append(_part(cylinder(0.18, 0.7), second, (0.0, -0.35, 0.8)))
     return parts
 
 

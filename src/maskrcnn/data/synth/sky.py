@@ -221,7 +221,7 @@ def _globe(rng: np.random.Generator, x: Floats, y: Floats, radius: float, world:
     v = (c * y - s * x) / norm * stretch * detail + np.float32(rng.uniform(0, TILE))
     ground = world.paint(rng, u, v)
     facing = x * sun[0] + y * sun[1] - depth * sun[2]
-    day = _smooth(facing, -0.12, 0.9)[:, None] * np.float32(1.15)
+    day = _smooth(facing, -0.12, 0.9)[:, None] * np.float32(0.6)
     dusk = np.exp(-(((facing - 0.08) / 0.1) ** 2))[:, None] * _colour(0.12, 0.04, 0.01) * (world.air.max() > 0)
     mirror = _unit(sun - _colour(0, 0, 1))
     glint = np.maximum(x * mirror[0] + y * mirror[1] - depth * mirror[2], 0) ** 40 * ground.shine
@@ -263,7 +263,7 @@ def _ghosts(rng: np.random.Generator, size_hw: tuple[int, int], at: Floats) -> F
 
 def _sun_direction(rng: np.random.Generator) -> Floats:
     """Choose where the sun is: mostly behind the camera or beside it, so that something can be seen."""
-    angle, depth = rng.uniform(0, 2 * np.pi), rng.uniform(-0.85, 0.05)
+    angle, depth = rng.uniform(0, 2 * np.pi), rng.uniform(-0.9, -0.1)
     flat = np.sqrt(1 - depth**2)
     return _colour(np.cos(angle) * flat, np.sin(angle) * flat, depth)
 
