@@ -31,18 +31,17 @@ SIZE_HW = (192, 256)
 SHOWN = 12  # pictures in the report
 
 MODEL: dict[str, Any] = {
-    "input": {"min_size": 120, "max_size": 160},
-    "rpn": {"pre_nms_train": 600, "proposals_train": 400, "proposals": 150, "nms_iou": 0.8},
-    "box_head": {"samples": 128, "class_agnostic": True},
+    "input": {"min_size": 96, "max_size": 128},
+    "rpn": {"pre_nms_train": 200, "proposals_train": 200, "pre_nms": 200, "proposals": 150, "nms_iou": 0.8},
+    "box_head": {"samples": 64, "class_agnostic": True},
     "mask_head": {"convs": 2, "class_agnostic": True, "samples": 8},
     "detect": {"nms_iou": 0.35},
 }
 TRAINING: dict[str, Any] = {
-    "batch": 4,
-    "learning_rate": 1.5e-3,
+    "batch": 8,
+    "learning_rate": 2e-3,
     "warmup": 50,
-    "validate_every": 100,
-    "workers": 1,
+    "workers": 0,
     "augment": {"flip": 0.5, "vertical_flip": 0.5},
 }
 
@@ -52,7 +51,7 @@ class Sizes(NamedTuple):
 
     train: int = 400
     test: int = 80
-    epochs: int = 7
+    epochs: int = 12
 
 
 def demo(
@@ -86,8 +85,8 @@ def demo(
         )
     began = time.monotonic()
     say(f"1/4 drawing {sizes.train} pictures to train on and {sizes.test} to test on")
-    synthesise("spacecraft", out / "data/train", sizes.train, seed=2 * seed, size_hw=SIZE_HW)
-    synthesise("spacecraft", out / "data/test", sizes.test, seed=2 * seed + 1, size_hw=SIZE_HW)
+    synthesise("spacecraft", out / "data/train", sizes.train, seed=2 * seed, size_hw=SIZE_HW, workers=-1)
+    synthesise("spacecraft", out / "data/test", sizes.test, seed=2 * seed + 1, size_hw=SIZE_HW, workers=-1)
     say(f"2/4 training from scratch on {out / 'data/train'}")
     settings = {**TRAINING, "stages": [{"epochs": sizes.epochs}], "seed": seed}
     train(out / "data/train", out=out / "run", preset="small", model=MODEL, settings=settings, devices=devices, say=say)

@@ -18,6 +18,7 @@ from maskrcnn.data.synth.layouts import Call
 from maskrcnn.data.synth.noise import cloud, sample
 from maskrcnn.data.synth.scene import MIN_PIXELS
 from maskrcnn.data.synth.solids import Solid, ball, bowl, box, cone, cylinder, hexagonal_prism
+from maskrcnn.data.synth.writing import WORTH_A_PROCESS
 from maskrcnn.errors import InputError, OutputError
 from maskrcnn.ops.rle import decode
 
@@ -344,6 +345,25 @@ def test_a_broken_off_call_goes_on_and_ends_in_the_same_bytes(layout: str, tmp_p
     assert told == [3, 4, 5]
     (out / "images" / "000004.png.partial").unlink(missing_ok=True)
     assert contents(out) == contents(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_several_processes_write_the_same_bytes_in_order(layout: str, tmp_path: Path) -> None:
+    count = 2 * WORTH_A_PROCESS + 1
+    synthesise("shapes", tmp_path / "alone", count, size_hw=SIZE, layout=layout)
+    told: list[int] = []
+    synthesise("shapes", tmp_path / "shared", count, size_hw=SIZE, layout=layout, progress=told.append, workers=2)
+    assert told == list(range(count + 1))
+    assert contents(tmp_path / "shared") == contents(tmp_path / "alone")
+
+
+def test_several_processes_stop_with_the_one_that_asked(tmp_path: Path) -> None:
+    count = 2 * WORTH_A_PROCESS
+    with pytest.raises(StopError):
+        synthesise("shapes", tmp_path, count, size_hw=SIZE, progress=stop_at(3), workers=2)
+    told: list[int] = []
+    synthesise("shapes", tmp_path, count, size_hw=SIZE, progress=told.append)
+    assert told == list(range(3, count + 1))
 
 
 def test_a_picture_that_was_lost_is_drawn_again(tmp_path: Path) -> None:

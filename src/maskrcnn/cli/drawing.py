@@ -29,5 +29,14 @@ def run_synth(kind: str, out: Path, count: int, seed: int, size: str, layout: st
     """Draw, with a progress bar."""
     size_hw = parse_size(size)
     with progress(f"drawing {kind}") as advance:
-        synthesise(kind, out, count, seed=seed, size_hw=size_hw, layout=layout, progress=lambda n: advance(n, count))
+        synthesise(
+            kind,
+            out,
+            count,
+            seed=seed,
+            size_hw=size_hw,
+            layout=layout,
+            progress=lambda done: advance(done, count),
+            workers=-1,
+        )
     say(f"{count} pictures in {out}")

@@ -10,6 +10,7 @@ import torch
 
 from maskrcnn.config import TrainConfig
 from maskrcnn.errors import InputError
+from maskrcnn.machine import usable_cores
 
 PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
 MOST_WORKERS = 8
@@ -89,12 +90,7 @@ class Devices:
         """Return how many processes read pictures for one that computes; -1 shares out the spare cores."""
         if wanted >= 0:
             return wanted
-        return max(0, min(MOST_WORKERS, _cores() // self.local - 1))
-
-
-def _cores() -> int:
-    """Return how many cores this process may use, which a container makes fewer than there are."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return max(0, min(MOST_WORKERS, usable_cores() // self.local - 1))
 
 
 def leads() -> bool:

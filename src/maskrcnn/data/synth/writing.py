@@ -7,7 +7,10 @@ one line for each picture that is there; the tables come last.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+import signal
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,11 +25,13 @@ from maskrcnn.files import writing
 CALL_FILE = "synth.json"
 UNFINISHED = ".partial"
 RECORDS_FILE = "records.jsonl" + UNFINISHED
+AT_ONCE = 64  # pictures that wait for the processes that draw
+WORTH_A_PROCESS = 10  # pictures
+
+Draw = Callable[[int], Scene]
 
 
-def write_set(
-    out: Path, call: Call, layout: Layout, draw: Callable[[int], Scene], progress: Callable[[int], None]
-) -> None:
+def write_set(out: Path, call: Call, layout: Layout, draw: Draw, progress: Callable[[int], None], workers: int) -> None:
     """Draw and write every picture that is not there yet, then the tables.
 
     Args:
@@ -35,6 +40,7 @@ def write_set(
         layout: Which files it has.
         draw: Draws a picture, counted from 0.
         progress: Is told how many pictures are there.
+        workers: Processes that draw; below 2 this one does.
 
     Raises:
         OutputError: The folder holds something else, or a file cannot be written.
@@ -44,12 +50,17 @@ def write_set(
         if all((out / table).is_file() for table in layout.tables):
             progress(call.count)
         else:
-            _write_rest(out, call, layout, draw, progress)
+            _write_rest(out, call.count, layout, partial(_write_picture, out, layout, draw), progress, workers)
         (out / RECORDS_FILE).unlink(missing_ok=True)
 
 
 def _write_rest(
-    out: Path, call: Call, layout: Layout, draw: Callable[[int], Scene], progress: Callable[[int], None]
+    out: Path,
+    count: int,
+    layout: Layout,
+    write: Callable[[int], Record],
+    progress: Callable[[int], None],
+    workers: int,
 ) -> None:
     for picture in layout.pictures(0):
         (out / picture).parent.mkdir(parents=True, exist_ok=True)
@@ -57,16 +68,32 @@ def _write_rest(
     _replace(out / RECORDS_FILE, "".join(map(_line, records)).encode())
     progress(len(records))
     with (out / RECORDS_FILE).open("a", encoding="utf-8") as log:
-        for index in range(len(records), call.count):
-            scene = draw(index)
-            for path, pixels in zip(layout.pictures(index), layout.pixels(scene), strict=True):
-                _save(out / path, pixels)
-            records.append(layout.record(index, scene))
-            log.write(_line(records[-1]))
+        for record in _in_order(write, range(len(records), count), workers):
+            records.append(record)
+            log.write(_line(record))
             log.flush()
-            progress(index + 1)
+            progress(len(records))
     for table, text in zip(layout.tables, layout.texts(records), strict=True):
         _replace(out / table, text.encode())
+
+
+def _write_picture(out: Path, layout: Layout, draw: Draw, index: int) -> Record:
+    """Draw a picture, write its files, and return what the tables will say."""
+    scene = draw(index)
+    for path, pixels in zip(layout.pictures(index), layout.pixels(scene), strict=True):
+        _save(out / path, pixels)
+    return layout.record(index, scene)
+
+
+def _in_order(write: Callable[[int], Record], indices: range, workers: int) -> Iterator[Record]:
+    """Write pictures here or in other processes, and give their records one after the other."""
+    if workers < 2 or len(indices) < WORTH_A_PROCESS * workers:
+        yield from map(write, indices)
+        return
+    # an interrupt is this process's to deal with
+    with ProcessPoolExecutor(workers, initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_IGN)) as pool:
+        for first in range(0, len(indices), AT_ONCE):
+            yield from pool.map(write, indices[first : first + AT_ONCE])
 
 
 def _claim(out: Path, call: Call) -> None:
