@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import lightning as L
+import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback
 
@@ -141,6 +142,8 @@ def fit(plan: Plan, trainer: L.Trainer) -> None:
             rank=trainer.global_rank,
             world_size=trainer.world_size,
         )
+        if trainer.world_size == 1:  # with several, gradients travel in buffers of the usual layout
+            plan.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # as the features lie
         steps = -(-len(loader) // config.accumulate)
         module = TrainingModule(plan.model, config, steps, config.batch * trainer.world_size)
         try:
