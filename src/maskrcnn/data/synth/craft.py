@@ -21,6 +21,8 @@ WHITE: Colour = (0.82, 0.82, 0.8)
 DARK: Colour = (0.06, 0.06, 0.075)
 GREY: Colour = (0.35, 0.35, 0.37)
 COPPER: Colour = (0.8, 0.42, 0.22)
+SAGE: Colour = (0.36, 0.58, 0.3)
+AZURE: Colour = (0.12, 0.3, 0.66)
 BLUE_CELLS: Colour = (0.04, 0.14, 0.5)
 VIOLET_CELLS: Colour = (0.3, 0.07, 0.42)
 BRONZE_CELLS: Colour = (0.62, 0.3, 0.06)
@@ -60,8 +62,8 @@ def _wrapped(rng: np.random.Generator, size: float) -> Material:
     return Material(_pick(rng, GOLD), foil(size), gloss=0.8, sharpness=14.0)
 
 
-def _painted(rng: np.random.Generator, pattern: Pattern = plain) -> Material:
-    return Material(_pick(rng, WHITE, WHITE, SILVER), pattern, gloss=0.25)
+def _painted(rng: np.random.Generator, colour: Colour, pattern: Pattern = plain) -> Material:
+    return Material(_pick(rng, colour), pattern, gloss=0.25)
 
 
 def cubesat(rng: np.random.Generator) -> Craft:
@@ -142,7 +144,7 @@ def telescope(rng: np.random.Generator) -> Craft:
     """Build a long tube with an open lid, a wider aft end and one wing on each side."""
     length, radius = float(rng.uniform(1.9, 2.4)), 0.4
     skin = Material(_pick(rng, SILVER), rings(0.28, 0.22), gloss=0.7, sharpness=16.0)
-    aft = Material(_pick(rng, WHITE, SILVER), plates(0.3), gloss=0.4)
+    aft = _painted(rng, AZURE, plates(0.3))
     front = length / 2
     parts = [
         _part(cylinder(radius, length), skin),
@@ -188,13 +190,13 @@ def station(rng: np.random.Generator) -> Craft:
 
 
 def _modules(rng: np.random.Generator) -> Craft:
-    hull = _painted(rng, rings(0.2, 0.2))
-    second = _painted(rng, plates(0.2))
+    hull = _painted(rng, SAGE, rings(0.2, 0.2))
+    second = _painted(rng, SAGE, plates(0.2))
     length = float(rng.uniform(1.5, 2.1))
     parts = [
         _part(cylinder(0.28, length), hull, (0.0, 0.0, 0.34), ALONG_Y),
         _part(cylinder(0.22, 1.1), second, (0.0, float(rng.uniform(-0.3, 0.3)), 0.34), ALONG_X),
-        _part(cone(0.26, 0.1, 0.22), _wrapped(rng, 0.08), (0.0, length / 2 + 0.1, 0.34), ALONG_Y),
+        _part(cone(0.26, 0.1, 0.22), second, (0.0, length / 2 + 0.1, 0.34), ALONG_Y),
         _part(ball(0.3), hull, (0.0, -length / 2, 0.34)),
     ]
     if rng.random() < 0.6:
@@ -203,7 +205,7 @@ def _modules(rng: np.random.Generator) -> Craft:
 
 
 def _radiators(rng: np.random.Generator) -> Craft:
-    white = _painted(rng, plates(0.2, 0.1))
+    white = _painted(rng, WHITE, plates(0.2, 0.1))
     turn = about("x", float(rng.uniform(60, 120)))
     return [_part(box(0.3, 0.8, 0.04), white, (x, 0.0, -0.45), turn) for x in (-0.6, 0.6)]
 
