@@ -18,7 +18,7 @@ setup: ## Make .venv and install the package with what its tests need.
 $(VENV)/ready: pyproject.toml constraints.txt
 	@$(MAKE) --no-print-directory setup
 
-demo: $(VENV)/ready ## Draw pictures, train, evaluate, predict, report: about five minutes on two cores.
+demo: $(VENV)/ready ## Draw pictures, train, evaluate, predict, report: under five minutes on two cores.
 	@test ! -e demo || (echo "demo/ is there already: remove it first" >&2; exit 2)
 	$(BIN)/maskrcnn demo --out demo
 

@@ -34,12 +34,12 @@ MODEL: dict[str, Any] = {
     "input": {"min_size": 96, "max_size": 128},
     "rpn": {"pre_nms_train": 200, "proposals_train": 200, "pre_nms": 200, "proposals": 150, "nms_iou": 0.8},
     "box_head": {"samples": 64, "class_agnostic": True},
-    "mask_head": {"convs": 2, "class_agnostic": True, "samples": 8},
+    "mask_head": {"convs": 2, "class_agnostic": True, "samples": 4},
     "detect": {"nms_iou": 0.35},
 }
 TRAINING: dict[str, Any] = {
     "batch": 8,
-    "learning_rate": 2e-3,
+    "learning_rate": 1.5e-3,
     "warmup": 50,
     "workers": 0,
     "augment": {"flip": 0.5, "vertical_flip": 0.5},
@@ -49,9 +49,9 @@ TRAINING: dict[str, Any] = {
 class Sizes(NamedTuple):
     """How much of everything: pictures to train and to test on, and epochs."""
 
-    train: int = 400
+    train: int = 800
     test: int = 80
-    epochs: int = 12
+    epochs: int = 5
 
 
 def demo(

@@ -333,7 +333,7 @@ def demo(
 ) -> None:
     """Show the whole way on drawn spacecraft: draw, train, evaluate, report.
 
-    Takes about five minutes on two CPU cores; nothing is downloaded.
+    Takes under five minutes on two CPU cores; nothing is downloaded.
     """
     from maskrcnn.cli.jobs import run_demo
 
