@@ -23,7 +23,7 @@ demo: $(VENV)/ready ## Draw pictures, train, evaluate, predict, report: under fi
 	$(BIN)/maskrcnn demo --out demo
 
 test: $(VENV)/ready check ## Run the checks and every test.
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4
 
 check: $(VENV)/ready ## Lint, types, floors.
 	$(BIN)/ruff check .

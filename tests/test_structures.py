@@ -137,7 +137,6 @@ def test_all_fields_are_taken_together(index: slice | list[int], expected: list[
         assert part.size_hw == SIZE_HW
 
 
-@pytest.mark.xfail(strict=True, raises=IndexError, reason="an empty list has no whole numbers for numpy")
 def test_an_empty_list_takes_nothing() -> None:
     assert len(instances(three())[[]]) == 0
 

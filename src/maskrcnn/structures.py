@@ -146,7 +146,7 @@ class Patches(Masks):
 
 
 def _positions(index: Index, length: int) -> NDArray[np.int64]:
-    return np.arange(length)[index if isinstance(index, slice) else np.asarray(index)].reshape(-1)
+    return np.arange(length)[index].reshape(-1)
 
 
 @dataclass(frozen=True)
