@@ -1,6 +1,8 @@
 from typing import Any
 
+import pytest
 import torch
+from torch.nn import functional as F
 
 from maskrcnn.config import ModelConfig, RPNConfig
 from maskrcnn.model.rpn import RPN, AnchorScores, RPNHead
@@ -76,3 +78,25 @@ def test_a_fresh_head_thinks_that_most_anchors_are_empty() -> None:
     torch.manual_seed(0)
     logits = RPNHead(16, 3, RPNConfig())([torch.randn(1, 16, 8, 8)]).logits[0]
     assert torch.allclose(logits.sigmoid(), torch.tensor(0.05), atol=0.02)
+
+
+def test_all_levels_rank_and_suppress_as_one_and_missing_proposals_are_empty_boxes(tiny: ModelConfig) -> None:
+    anchors = [level((0, 0, 10, 10), (0, 0, 10, 9)), level((0, 0, 10, 10), (50, 50, 80, 80))]
+    rpn = make_rpn(tiny, ranking="all", pre_nms=3, proposals=4, min_side=0)
+    found = rpn.propose(scores([1.0, 3.0], [2.0, -1.0]), anchors, WINDOW, nms)
+    assert found.boxes[0].tolist() == [[0, 0, 10, 9], *[[0, 0, 0, 0]] * 3]  # the third of three is suppressed too
+    assert found.valid.tolist() == [[True] * 4]
+    trained = rpn.train().propose(scores([1.0, 3.0], [2.0, -1.0]), anchors, WINDOW, nms)
+    assert trained.valid.sum() == 2  # without the limit of inference, the far one too; nothing is learnt from no box
+
+
+@pytest.mark.parametrize("side", [1, 4, 5, 8])
+def test_a_sparse_head_looks_at_every_second_cell(side: int) -> None:
+    """On an even side the first window starts on the first cell, on an odd one a cell before it."""
+    head = RPNHead(2, 1, RPNConfig(channels=2, stride=2))
+    x = torch.randn(1, 2, side, side)
+    conv = head.convs[0]
+    dense = F.conv2d(x, conv.weight, conv.bias, padding=1)  # type: ignore[arg-type]
+    every = dense[:, :, 1::2, 1::2] if side % 2 == 0 else dense[:, :, ::2, ::2]
+    assert torch.allclose(conv(x), every, atol=1e-6)
+    assert head([x]).logits[0].shape == (1, (-(-side // 2)) ** 2)
