@@ -39,11 +39,15 @@ class Exported(NamedTuple):
 
 
 class _Plan(NamedTuple):
-    """How tensors leave for a project: rows of names, changes of layout, and the settings of its own models."""
+    """How tensors leave for a project: rows of names, changes of layout, and the settings of its own models.
+
+    `choices` are the formulas that it can be set to.
+    """
 
     rules: Callable[[ModelConfig], tuple[Rule, ...]]
     change: Callable[[Tensors, ModelConfig], list[str]]
     settings: Callable[[ModelConfig], Mapping[str, Any]]
+    choices: frozenset[str]
 
 
 _LAYERS = {"res2": "layer1", "res3": "layer2", "res4": "layer3", "res5": "layer4"}
@@ -137,8 +141,8 @@ def _detectron2_settings(config: ModelConfig) -> Mapping[str, Any]:
 
 
 _PLANS = {
-    "torchvision": _Plan(_torchvision_rules, _to_torchvision, _torchvision_settings),
-    "detectron2": _Plan(_detectron2_rules, _to_detectron2, _detectron2_settings),
+    "torchvision": _Plan(_torchvision_rules, _to_torchvision, _torchvision_settings, frozenset()),
+    "detectron2": _Plan(_detectron2_rules, _to_detectron2, _detectron2_settings, frozenset({"backbone.stride_in"})),
 }
 # What the tensors themselves say, or only our training knows.
 _TOLD = re.compile(
@@ -165,7 +169,7 @@ def export(model: MaskRCNN, kind: Project) -> Exported:
         target = find(rules, name)
         assert target is not None, name
         renamed[target.name] = tensor.contiguous()
-    return Exported(kind, renamed, (*notes, *_differences(kind, config, plan.settings(config))))
+    return Exported(kind, renamed, (*notes, *_differences(kind, config)))
 
 
 def _channels_first(weight: Tensor, bins: int) -> Tensor:
@@ -173,13 +177,15 @@ def _channels_first(weight: Tensor, bins: int) -> Tensor:
     return weight.view(len(weight), bins * bins, -1).transpose(1, 2).flatten(1)
 
 
-def _differences(kind: Project, config: ModelConfig, settings: Mapping[str, Any]) -> Iterator[str]:
+def _differences(kind: Project, config: ModelConfig) -> Iterator[str]:
     """Say where the model's settings are not those that the project's own models have."""
-    theirs = ModelConfig.parse(merged({"classes": config.classes}, settings)).model_dump()
+    plan = _PLANS[kind]
+    theirs = ModelConfig.parse(merged({"classes": config.classes}, plan.settings(config))).model_dump()
     for path, own in _leaves(config.model_dump()):
         other = _at(theirs, path)
         if own != other and not _TOLD.fullmatch(path):
-            advice = "it has no such formula" if isinstance(own, str) or own is None else "set it there"
+            is_formula = (isinstance(own, str) or own is None) and path not in plan.choices
+            advice = "it has no such formula" if is_formula else "set it there"
             yield f"{path} is {own}, the models of {kind} have {other}: {advice}"
 
 

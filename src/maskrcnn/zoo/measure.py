@@ -25,6 +25,7 @@ _HEADS = (
     "box_head.body.fc1.weight",
     "box_head.logits.weight",
     "box_head.deltas.weight",
+    "mask_head.convs.0.conv.weight",
     "mask_head.upsample.weight",
     "mask_head.logits.weight",
 )

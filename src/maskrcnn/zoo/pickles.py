@@ -1,6 +1,6 @@
 """Pickles that can build numbers, texts, plain containers and arrays, and nothing else.
 
-A pickle is a program. This one runs with a vocabulary of six words, all of them defined here, after its opcodes were
+A pickle is a program. This one runs with a vocabulary of a few words, all of them defined here, after its opcodes were
 checked for sizes that the file can't hold.
 References: Python, pickle protocol 0 to 5; numpy, `ndarray.__reduce__`.
 """
@@ -136,6 +136,7 @@ _WORDS = {
     "numeric._frombuffer": _Word(_from_buffer),
     "collections.OrderedDict": _Word(_Table),
     "_codecs.encode": _Word(_encode),
+    "__builtin__.bytes": _Word(lambda: b""),  # how old protocols write no bytes at all
 }
 _NUMPY_ROOMS = ("numpy.core.", "numpy._core.")
 
