@@ -139,7 +139,7 @@ def test_the_shapes_of_the_paper_are_few_and_multiples_of_the_divisor():
 @settings(max_examples=150, deadline=None)
 def test_whatever_is_resized_fits_one_of_the_shapes(sizes, min_size, longer, divisor, resize):
     config = InputConfig(resize=resize, min_size=min_size, max_size=min_size + longer, divisor=divisor)
-    resized = [target_size(resize, size, config.min_size, config.max_size) for size in sizes]
+    resized = [target_size(size, config) for size in sizes]
     shape = padded_shape(resized, config)
     assert shape in padded_shapes(config)
     assert len(padded_shapes(config)) <= 8

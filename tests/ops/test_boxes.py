@@ -59,7 +59,7 @@ def test_decode_clamps_growth() -> None:
 
 def test_clip_takes_each_picture_by_its_own_size() -> None:
     boxes = torch.tensor([[[-5.0, -5, 50, 50]], [[-5.0, -5, 50, 50]]])
-    clipped = clip(boxes, torch.tensor([[10, 20], [30, 40]]))
+    clipped = clip(boxes, torch.tensor([[0.0, 0, 20, 10], [0, 0, 40, 30]]))
     assert clipped.tolist() == [[[0, 0, 20, 10]], [[0, 0, 40, 30]]]
 
 

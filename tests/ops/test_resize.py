@@ -4,9 +4,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maskrcnn.ops.resize import long_edge, padded_size, resize_image, short_edge, target_size, to_tensor
+from maskrcnn.config import InputConfig, Resize
+from maskrcnn.ops.resize import padded_size, resize_image, target_size, to_tensor
 
 side = st.integers(1, 3000)
+
+
+def short_edge(size_hw: tuple[int, int], min_size: int, max_size: int) -> tuple[int, int]:
+    return target_size(size_hw, InputConfig(min_size=min(min_size, max_size), max_size=max_size))
 
 
 def test_short_edge_by_hand() -> None:
@@ -18,20 +23,21 @@ def test_short_edge_by_hand() -> None:
 
 
 def test_long_edge_by_hand() -> None:
-    assert long_edge((480, 640), 320) == (240, 320)
-    assert long_edge((1, 1000), 100) == (1, 100)
+    assert target_size((480, 640), InputConfig(resize="square", min_size=1, max_size=320)) == (240, 320)
+    assert target_size((1, 1000), InputConfig(resize="square", min_size=1, max_size=100)) == (1, 100)
 
 
 def test_each_way_takes_its_own_size() -> None:
-    sizes = {way: target_size(way, (480, 640), 240, 256) for way in ("short_edge", "square", "none")}
+    ways: tuple[Resize, ...] = ("short_edge", "square", "none")
+    sizes = {way: target_size((480, 640), InputConfig(resize=way, min_size=240, max_size=256)) for way in ways}
     assert sizes == {"short_edge": (192, 256), "square": (192, 256), "none": (480, 640)}
-    assert target_size("short_edge", (480, 640), 120, 256) == (120, 160)
+    assert short_edge((480, 640), 120, 256) == (120, 160)
 
 
 def test_padding_by_hand() -> None:
-    assert padded_size("short_edge", (33, 64), 96, 32) == (64, 64)
-    assert padded_size("none", (1, 1), 96, 32) == (32, 32)
-    assert padded_size("square", (10, 20), 97, 32) == (128, 128)
+    assert padded_size((33, 64), InputConfig(min_size=96, max_size=96)) == (64, 64)
+    assert padded_size((1, 1), InputConfig(resize="none")) == (32, 32)
+    assert padded_size((10, 20), InputConfig(resize="square", min_size=97, max_size=97)) == (128, 128)
 
 
 @given(side, side, st.integers(1, 800), st.integers(1, 1400))

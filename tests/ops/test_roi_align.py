@@ -8,6 +8,8 @@ from torch import Tensor
 
 from maskrcnn.ops.roi_align import assign_levels, build_table, roi_align
 
+STRIDES = [4, 8, 16, 32]
+
 
 def bilinear(plane: Tensor, y: float, x: float) -> float:
     """Sample at cell coordinates; beyond one cell outside it is nothing, up to there the edge."""
@@ -112,6 +114,7 @@ def test_no_regions(ratio: int) -> None:
 
 def test_level_of_a_region_follows_its_area() -> None:
     """Equation 1 of FPN: 224 is P4; half the side is one level down; at most P5 and at least P2."""
+    table = build_table([torch.zeros(1, 1, 256 // stride, 256 // stride) for stride in STRIDES], STRIDES)
     wide = torch.tensor([[0.0, 0, 448, 112]])  # the area of 224 x 224
-    assert assign_levels(wide, 4).tolist() == [2]
-    assert assign_levels(torch.tensor([[0.0, 0, 9999, 9999], [0, 0, 0, 0]]), 4).tolist() == [3, 0]
+    assert assign_levels(wide, table).tolist() == [2]
+    assert assign_levels(torch.tensor([[0.0, 0, 9999, 9999], [0, 0, 0, 0]]), table).tolist() == [3, 0]
