@@ -147,8 +147,8 @@ def learn(pool: Callable[[Sequence[Tensor]], Tensor], features: list[Tensor], gr
 def roi_align_rows(repetitions: int) -> list[Row]:
     """Compare RoIAlign forward, and forward and backward, for 1000 boxes 7x7x256 over P2 to P5."""
     boxes = spread_boxes(1000, PICTURE_HW, (24, 800))
-    level = assign_levels(boxes, len(STRIDES))
     features = pyramid()
+    level = assign_levels(boxes, build_table(features, STRIDES))
     rows = [f.contiguous(memory_format=torch.channels_last) for f in features]
     gradient = torch.randn(len(boxes), features[0].shape[1], BINS, BINS, generator=torch.Generator().manual_seed(2))
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from maskrcnn.ops.paste import paste
+from maskrcnn.ops.paste import Paste, paste
 from maskrcnn.ops.polygons import Polygon, trace
 from maskrcnn.ops.rle import RLE, Bitmap, encode
 
@@ -114,6 +114,7 @@ class Patches(Masks):
         boxes: (N, 4) float32 x1, y1, x2, y2. In pixels of the picture.
         size_hw: Height and width of the picture.
         threshold: A pixel belongs to the mask where its probability is at least this.
+        way: How a patch becomes pixels.
     """
 
     def __init__(
@@ -122,6 +123,7 @@ class Patches(Masks):
         boxes: NDArray[np.float32],
         size_hw: tuple[int, int],
         threshold: float = 0.5,
+        way: Paste = paste,
     ) -> None:
         if probabilities.ndim != 3 or len(probabilities) != len(boxes):
             raise ValueError(
@@ -131,18 +133,19 @@ class Patches(Masks):
         self.boxes = boxes
         self.size_hw = size_hw
         self.threshold = threshold
+        self.way = way
 
     def __len__(self) -> int:
         return len(self.boxes)
 
     def crop(self, i: int) -> Bitmap:
         """Paste patch i into the pixels that its box covers."""
-        return paste(self.probabilities[i], self.boxes[i], self.size_hw, self.threshold)
+        return self.way(self.probabilities[i], self.boxes[i], self.size_hw, self.threshold)
 
     def select(self, index: Index) -> Patches:
         """Return the named masks."""
         keep = _positions(index, len(self))
-        return Patches(self.probabilities[keep], self.boxes[keep], self.size_hw, self.threshold)
+        return Patches(self.probabilities[keep], self.boxes[keep], self.size_hw, self.threshold, self.way)
 
 
 def _positions(index: Index, length: int) -> NDArray[np.int64]:

@@ -139,7 +139,7 @@ def test_the_shapes_of_the_paper_are_few_and_multiples_of_the_divisor():
 @settings(max_examples=150, deadline=None)
 def test_whatever_is_resized_fits_one_of_the_shapes(sizes, min_size, longer, divisor, resize):
     config = InputConfig(resize=resize, min_size=min_size, max_size=min_size + longer, divisor=divisor)
-    resized = [target_size(resize, size, config.min_size, config.max_size) for size in sizes]
+    resized = [target_size(size, config) for size in sizes]
     shape = padded_shape(resized, config)
     assert shape in padded_shapes(config)
     assert len(padded_shapes(config)) <= 8
@@ -154,3 +154,20 @@ def test_a_photograph_lying_or_standing_takes_no_larger_shape_than_it_needs():
     assert padded_shape([(800, 1067), (1067, 800)], config) == (1088, 1088)
     assert padded_shape([(33, 64), (5, 65)], InputConfig(resize="none")) == (64, 96)
     assert padded_shape([(1400, 20)], config) == (1408, 32)  # larger than any resized picture
+
+
+def test_a_centred_picture_takes_its_boxes_and_masks_along():
+    """Of 26 rows and 24 columns too many, 13 and 12 come before the picture."""
+    crowd = sample_of([L_SHAPE, PIXEL, L_SHAPE], crowd=[False, False, True])
+    batch = collate([crowd], [5], (32, 32), "centred")
+    assert (batch.images[0, :, 13:19, 12:20] == 9).all()
+    assert batch.images.sum() == 9 * 3 * 48
+    assert batch.boxes[0, :3].tolist() == [[14, 14, 16, 16], [19, 18, 20, 19], [0, 0, 0, 0]]
+    assert batch.ignored[0, :2].tolist() == [[14, 14, 16, 16], [0, 0, 0, 0]]
+    assert batch.masks.window[0, :3].tolist() == [[14, 14, 2, 2], [19, 18, 1, 1], [0, 0, 0, 0]]
+    assert batch.size_hw.tolist() == [[6, 8]]
+
+
+def test_a_centred_square_has_one_shape():
+    assert padded_shapes(InputConfig(resize="centred_square", min_size=64, max_size=120)) == ((128, 128),)
+    assert padded_shapes(InputConfig(resize="centred")) == ()

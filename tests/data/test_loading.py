@@ -19,7 +19,7 @@ from maskrcnn.ops.rle import Bitmap
 from maskrcnn.structures import Batch, Bitmaps, Instances, Sample
 
 CONFIG = InputConfig(min_size=24, max_size=48)
-AUGMENT = Compose((Resize.of(CONFIG), RandomCrop(0.7), Turn90(), HorizontalFlip(), Colour(0.2, 0.2, 0.2)))
+AUGMENT = Compose((Resize(CONFIG), RandomCrop(0.7), Turn90(), HorizontalFlip(), Colour(0.2, 0.2, 0.2)))
 
 
 @dataclass(frozen=True)

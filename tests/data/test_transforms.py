@@ -199,7 +199,7 @@ def test_resize_scales_boxes_without_masks_and_ramps_stay_ramps():
     ramp = np.arange(8, dtype=np.uint16)[None, :, None].repeat(4, axis=0) * 1000
     boxes = np.array([[1, 1, 3, 2]], dtype=np.float32)
     sample = Sample(ramp, Instances((4, 8), boxes, np.zeros(1, dtype=np.int64), NAMES), Path("a.tif"), 0)
-    resized = Resize("short_edge", 2, 100)(sample, np.random.default_rng(0))
+    resized = Resize(InputConfig(min_size=2, max_size=100))(sample, np.random.default_rng(0))
     assert resized.instances.boxes.tolist() == [[0.5, 0.5, 1.5, 1.0]]
     assert resized.image.shape == (2, 4, 1)
     assert resized.image.dtype == np.float32
@@ -211,7 +211,7 @@ def test_resize_scales_boxes_without_masks_and_ramps_stay_ramps():
 def test_resize_knows_the_ways_of_the_settings(way, expected):
     config = InputConfig(resize=way, min_size=6, max_size=12)
     sample = make_sample(np.zeros((0, 40, 60)))
-    assert Resize.of(config)(sample, np.random.default_rng(0)).instances.size_hw == expected
+    assert Resize(config)(sample, np.random.default_rng(0)).instances.size_hw == expected
 
 
 @given(planes=dense_masks(), seed=st.integers(0, 999))
@@ -220,7 +220,7 @@ def test_a_whole_pipeline_keeps_every_promise(planes, seed):
     pipeline = Compose(
         (
             Turn90(),
-            Resize("short_edge", 9, 14),
+            Resize(InputConfig(min_size=9, max_size=14)),
             ScaleJitter(0.5, 2),
             RandomCrop(),
             VerticalFlip(),

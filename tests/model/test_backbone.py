@@ -1,9 +1,10 @@
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from maskrcnn.config import BackboneConfig, Norm
-from maskrcnn.model.backbone import build_backbone
+from maskrcnn.model.backbone import Stem, build_backbone
 from maskrcnn.model.norm import FrozenNorm, build_norm
 
 # parameters without the classifier, from the papers' tables: the published counts less the last layer's
@@ -57,3 +58,15 @@ def test_group_norm_takes_groups_that_divide_the_channels() -> None:
     norm = build_norm("group", 48)
     assert isinstance(norm, nn.GroupNorm)
     assert norm.num_groups == 24
+
+
+def test_pooling_goes_over_the_border_where_the_settings_say() -> None:
+    """Windows of three by steps of two: round cells 0, 2, ... or from them on."""
+    x = torch.randn(1, 3, 32, 32)
+    for padding, (before, after) in {"both": (1, 0), "after": (0, 1)}.items():
+        stem = Stem(3, BackboneConfig.parse({"pool_padding": padding, "norm": "batch"})).eval()
+        cells = F.pad(F.relu(stem.conv1(x)), (before, after, before, after))
+        expected = torch.stack(
+            [cells[0, :, 2 * i : 2 * i + 3, 2 * j : 2 * j + 3].amax((1, 2)) for i in range(8) for j in range(8)]
+        )
+        assert torch.equal(stem(x)[0].flatten(1).t(), expected)

@@ -3,7 +3,7 @@ from torch import nn
 
 from maskrcnn.config import AnchorConfig, PyramidConfig
 from maskrcnn.model.anchors import Anchors
-from maskrcnn.model.fpn import Pyramid
+from maskrcnn.model.fpn import STRIDES, Pyramid
 
 
 def test_levels_add_up_from_the_top() -> None:
@@ -43,3 +43,23 @@ def test_anchors_by_hand() -> None:
     ]  # fmt: skip
     assert anchors[4].tolist() == [[-64, -64, 64, 64], [-32, -128, 32, 128]]
     assert config.per_cell == 2
+
+
+def test_whole_anchors_are_rounded_and_spread_over_the_padded_picture() -> None:
+    """32 / sqrt(2) / 2 = 11.3 and 32 · sqrt(2) / 2 = 22.6; six cells over 352 pixels lie 58 apart, over 384 64."""
+    shapes = [(96, 88), (48, 44), (24, 22), (12, 11), (6, 6)]
+    exact, whole = (
+        Anchors(AnchorConfig.parse({"rounding": rounding, "ratios": [0.5]}), STRIDES)(shapes)
+        for rounding in ("exact", "whole")
+    )
+    assert whole[0][0].tolist() == [-23, -11, 23, 11]
+    assert whole[4][-1].tolist() == [5 * 58 - 362, 5 * 64 - 181, 5 * 58 + 362, 5 * 64 + 181]
+    for a, b in zip(exact[:4], whole[:4], strict=True):
+        assert (a - b).abs().max() <= 0.5
+
+
+def test_only_every_second_cell_has_anchors() -> None:
+    shapes = [(5, 6), (3, 3), (2, 2), (1, 1), (1, 1)]
+    all_of_them, some = (Anchors(AnchorConfig(ratios=(1.0,)), STRIDES, every)(shapes) for every in (1, 2))
+    for (H, W), a, b in zip(shapes, all_of_them, some, strict=True):
+        assert torch.equal(a.view(H, W, 4)[::2, ::2].reshape(-1, 4), b)

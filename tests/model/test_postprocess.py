@@ -3,7 +3,7 @@ from typing import Any
 import torch
 
 from maskrcnn.config import DetectConfig
-from maskrcnn.model.postprocess import select
+from maskrcnn.model.postprocess import CHOICES, select
 from maskrcnn.ops.nms import nms
 
 A, B, C = (0.0, 0.0, 10.0, 10.0), (0.0, 0.0, 10.0, 9.0), (50.0, 50.0, 60.0, 60.0)
@@ -52,3 +52,10 @@ def test_nothing_found() -> None:
     (found, _, _), full = run([[0.05]], torch.tensor([[[A]]]))
     assert found == []
     assert full[2].tolist() == [[-1]]
+
+
+def test_every_class_or_only_the_best_competes() -> None:
+    """The first region is best class 1, the second background."""
+    probabilities = torch.tensor([[0.3, 0.5, 0.2], [0.3, 0.2, 0.5]])
+    assert CHOICES["every"](probabilities).tolist() == probabilities[:, :2].tolist()
+    assert CHOICES["best"](probabilities).tolist() == [[0, 0.5], [0, 0]]

@@ -59,10 +59,16 @@ def test_decode_clamps_growth() -> None:
 
 def test_clip_takes_each_picture_by_its_own_size() -> None:
     boxes = torch.tensor([[[-5.0, -5, 50, 50]], [[-5.0, -5, 50, 50]]])
-    clipped = clip(boxes, torch.tensor([[10, 20], [30, 40]]))
+    clipped = clip(boxes, torch.tensor([[0.0, 0, 20, 10], [0, 0, 40, 30]]))
     assert clipped.tolist() == [[[0, 0, 20, 10]], [[0, 0, 40, 30]]]
 
 
 def test_covered_share_takes_the_region_that_covers_most() -> None:
     regions = torch.tensor([[[0.0, 0, 5, 10], [0, 0, 0, 0], [0, 0, 10, 2]]])
     assert covered_share(torch.tensor([[[0.0, 0, 10, 10]]]), regions).tolist() == [[0.5]]
+
+
+def test_decode_without_a_clamp_and_clip_to_a_window() -> None:
+    box = decode(torch.tensor([[0.0, 0, math.log(3000.0), 0]]), torch.tensor([[0.0, 0, 2, 2]]), torch.ones(4), None)
+    assert torch.allclose(box, torch.tensor([[-2999.0, 0, 3001, 2]]))
+    assert clip(box[None], torch.tensor([[5.0, 1, 20, 10]])).tolist() == [[[5, 1, 20, 2]]]

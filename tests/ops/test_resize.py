@@ -4,9 +4,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maskrcnn.ops.resize import long_edge, padded_size, resize_image, short_edge, target_size, to_tensor
+from maskrcnn.config import InputConfig, Resize, Sampling
+from maskrcnn.ops.resize import padded_size, place, resize_image, target_size, to_tensor
 
 side = st.integers(1, 3000)
+
+
+def short_edge(size_hw: tuple[int, int], min_size: int, max_size: int) -> tuple[int, int]:
+    return target_size(size_hw, InputConfig(min_size=min(min_size, max_size), max_size=max_size))
 
 
 def test_short_edge_by_hand() -> None:
@@ -18,20 +23,21 @@ def test_short_edge_by_hand() -> None:
 
 
 def test_long_edge_by_hand() -> None:
-    assert long_edge((480, 640), 320) == (240, 320)
-    assert long_edge((1, 1000), 100) == (1, 100)
+    assert target_size((480, 640), InputConfig(resize="square", min_size=1, max_size=320)) == (240, 320)
+    assert target_size((1, 1000), InputConfig(resize="square", min_size=1, max_size=100)) == (1, 100)
 
 
 def test_each_way_takes_its_own_size() -> None:
-    sizes = {way: target_size(way, (480, 640), 240, 256) for way in ("short_edge", "square", "none")}
+    ways: tuple[Resize, ...] = ("short_edge", "square", "none")
+    sizes = {way: target_size((480, 640), InputConfig(resize=way, min_size=240, max_size=256)) for way in ways}
     assert sizes == {"short_edge": (192, 256), "square": (192, 256), "none": (480, 640)}
-    assert target_size("short_edge", (480, 640), 120, 256) == (120, 160)
+    assert short_edge((480, 640), 120, 256) == (120, 160)
 
 
 def test_padding_by_hand() -> None:
-    assert padded_size("short_edge", (33, 64), 96, 32) == (64, 64)
-    assert padded_size("none", (1, 1), 96, 32) == (32, 32)
-    assert padded_size("square", (10, 20), 97, 32) == (128, 128)
+    assert padded_size((33, 64), InputConfig(min_size=96, max_size=96)) == (64, 64)
+    assert padded_size((1, 1), InputConfig(resize="none")) == (32, 32)
+    assert padded_size((10, 20), InputConfig(resize="square", min_size=97, max_size=97)) == (128, 128)
 
 
 @given(side, side, st.integers(1, 800), st.integers(1, 1400))
@@ -133,3 +139,82 @@ def test_a_tensor_does_not_share_memory_with_its_picture() -> None:
     tensor = to_tensor(image)
     image[:] = 9
     assert not tensor.any()
+
+
+@pytest.mark.parametrize(
+    ("config", "size_hw", "resized_hw", "padded_hw"),
+    [
+        (InputConfig(resize="centred_square", min_size=192, max_size=256), (96, 120), (192, 240), (256, 256)),
+        (InputConfig(resize="centred_square", min_size=192, max_size=256), (96, 192), (128, 256), (256, 256)),
+        (InputConfig(resize="centred_square", min_size=192, max_size=256), (400, 200), (256, 128), (256, 256)),
+        (InputConfig(resize="centred_square", min_size=64, max_size=256), (100, 80), (100, 80), (256, 256)),
+        (InputConfig(resize="centred_square", min_size=1, max_size=256, min_scale=2), (50, 40), (100, 80), (256, 256)),
+        (InputConfig(resize="centred", min_size=128, max_size=128, divisor=64), (64, 100), (128, 200), (128, 256)),
+        (InputConfig(resize="centred", min_size=64, max_size=64, divisor=64), (300, 64), (300, 64), (320, 64)),
+        (InputConfig(resize="centred", min_size=1, min_scale=1.5, divisor=64), (60, 40), (90, 60), (128, 64)),
+    ],
+)
+def test_centred_ways_enlarge_and_shrink_only_into_their_square(
+    config: InputConfig, size_hw: tuple[int, int], resized_hw: tuple[int, int], padded_hw: tuple[int, int]
+) -> None:
+    assert target_size(size_hw, config) == resized_hw
+    assert padded_size(resized_hw, config) == padded_hw
+
+
+@pytest.mark.parametrize(("sampling", "halves"), [("antialias", [3, 4]), ("plain", [2, 3]), ("zero_edge", [2, 4])])
+def test_each_sampling_makes_whole_sides_of_its_own(sampling: Sampling, halves: list[int]) -> None:
+    """Half of 5 and of 7: a half is rounded up, cut off, or rounded to the even side."""
+    config = InputConfig(resize="square", sampling=sampling, min_size=1, max_size=5)
+    assert [target_size((side, 10), config)[0] for side in (5, 7)] == halves
+    assert target_size((6, 10), config) == (3, 5)
+
+
+def test_plain_sampling_picks_and_keeps_fractions() -> None:
+    """A third of six: the new centres are 1 and 4 in old pixels; nothing else is looked at."""
+    line = torch.tensor([0, 10, 0, 0, 7, 0], dtype=torch.uint8).expand(1, 6, 6).contiguous()
+    assert resize_image(line, (6, 2), "plain")[0, 0].tolist() == [10.0, 7.0]
+    doubled = resize_image(torch.tensor([[[0, 3]]], dtype=torch.uint8), (1, 4), "plain")
+    assert doubled.dtype == torch.float32
+    assert doubled.tolist() == [[[0.0, 0.75, 2.25, 3.0]]]
+
+
+def slow_zero_edge(plane: np.ndarray, size_hw: tuple[int, int]) -> np.ndarray:
+    """Weigh every old pixel for every new one by its distance; what is outside the picture counts as zero."""
+    (h, w), (H, W) = plane.shape, size_hw
+    out = np.zeros(size_hw)
+    for y in range(H):
+        for x in range(W):
+            v, u = (y + 0.5) * h / H - 0.5, (x + 0.5) * w / W - 0.5
+            rows, columns = (np.clip(1 - np.abs(at - np.arange(n)), 0, 1) for at, n in ((v, h), (u, w)))
+            out[y, x] = rows @ plane @ columns
+    return out
+
+
+@pytest.mark.parametrize("size_hw", [(9, 13), (3, 4), (1, 1), (6, 2)])
+def test_zero_edge_equals_the_definition(size_hw: tuple[int, int]) -> None:
+    image = torch.randint(20, 256, (3, 6, 7), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    expected = np.stack([slow_zero_edge(plane.numpy().astype(np.float64), size_hw) for plane in image])
+    expected = np.clip(expected, image.min().item(), image.max().item())
+    sure = np.abs(expected - expected.round()) > 1e-6
+    found = resize_image(image, size_hw, "zero_edge")
+    assert found.dtype == torch.uint8
+    assert np.array_equal(found.numpy()[sure], np.floor(expected)[sure])
+
+
+def test_the_edge_goes_towards_black_but_never_below_the_darkest_pixel() -> None:
+    """Doubled, the outermost pixels lie a quarter of a pixel beyond the last centre: 3/4 of 40 by rows and columns."""
+    flat = torch.full((1, 2, 2), 40.0)
+    flat[0, 0, 0] = 10
+    doubled = resize_image(flat, (4, 4), "zero_edge")[0]
+    assert doubled[3].tolist() == pytest.approx([0.75 * (0.75 * 40), 0.75 * 40, 0.75 * 40, 0.75 * 0.75 * 40])
+    assert doubled[0, 0] == 10  # and not 5.6
+
+
+@pytest.mark.parametrize(
+    ("resize", "corner"), [("short_edge", (0, 0)), ("square", (0, 0)), ("none", (0, 0)), ("centred", (1, 2))]
+)
+def test_a_picture_lies_in_the_corner_or_in_the_middle(resize: str, corner: tuple[int, int]) -> None:
+    room = torch.zeros(1, 5, 7)
+    y, x = place(torch.ones(1, 2, 3), room, resize)
+    assert (y, x) == corner
+    assert room[0, y : y + 2, x : x + 3].sum() == room.sum() == 6

@@ -14,29 +14,30 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from maskrcnn.config import InputConfig
+from maskrcnn.config import InputConfig, Resize
 from maskrcnn.errors import ImageError
-from maskrcnn.ops.resize import to_tensor
+from maskrcnn.ops.resize import WAYS, place, to_tensor
 from maskrcnn.ops.rle import Bitmap
 from maskrcnn.structures import Batch, Instances, MaskTable, Sample
 
 LEAST_SLOTS = 8
+Offset = tuple[int, int]
 
 
 def padded_shapes(config: InputConfig) -> tuple[tuple[int, int], ...]:
     """List the few shapes (H, W) that a batch of resized pictures is padded to, smallest first.
 
     For `short_edge` the long side is that of a square, of a 4:3 photograph or the longest allowed, lying,
-    standing or both ways; for `square` there is one shape; for `none` there is none, as any size may come.
+    standing or both ways; where the padding is a square there is one shape; where any size may come there is none.
 
     >>> padded_shapes(InputConfig(min_size=96, max_size=160))
     ((96, 96), (96, 128), (128, 96), (96, 160), (160, 96), (128, 128), (160, 160))
     """
-    if config.resize == "none":
-        return ()
     long = _up(config.max_size, config.divisor)
-    if config.resize == "square":
+    if WAYS[config.resize].square:
         return ((long, long),)
+    if config.resize != "short_edge":
+        return ()
     short = _up(config.min_size, config.divisor)
     photograph = _up(min(math.ceil(config.min_size * 4 / 3), config.max_size), config.divisor)
     sides = {short, photograph, long}
@@ -69,13 +70,16 @@ def slot_count(most: int) -> int:
     return 1 << (max(most, LEAST_SLOTS) - 1).bit_length()
 
 
-def collate(samples: Sequence[Sample], keys: Sequence[int], shape_hw: tuple[int, int]) -> Batch:
+def collate(
+    samples: Sequence[Sample], keys: Sequence[int], shape_hw: tuple[int, int], resize: Resize = "short_edge"
+) -> Batch:
     """Make a batch; crowds become ignored regions, every other instance takes a slot.
 
     Args:
         samples: B pictures with as many bands each, none larger than `shape_hw`.
         keys: B random numbers below 2**63, from which the sampling in the step follows.
-        shape_hw: Height and width to pad to, below and on the right.
+        shape_hw: Height and width to pad to.
+        resize: The way of the model's settings, which says on what side.
 
     Raises:
         ImageError: The pictures differ in their number of bands.
@@ -86,13 +90,14 @@ def collate(samples: Sequence[Sample], keys: Sequence[int], shape_hw: tuple[int,
     crowds = [sample.instances[sample.instances.crowd] for sample in samples]
     G = slot_count(max(map(len, learnt)))
     most_crowds = max(map(len, crowds))
+    images, offsets = _images([to_tensor(sample.image) for sample in samples], shape_hw, resize)
     return Batch(
-        images=_images([to_tensor(sample.image) for sample in samples], shape_hw),
+        images=images,
         size_hw=torch.tensor([sample.instances.size_hw for sample in samples], dtype=torch.int64),
-        boxes=_boxes(learnt, G),
+        boxes=_boxes(learnt, G, offsets),
         labels=_labels(learnt, G),
-        ignored=_boxes(crowds, slot_count(most_crowds) if most_crowds else 0),
-        masks=mask_table([_bitmaps(instances) for instances in learnt], G),
+        ignored=_boxes(crowds, slot_count(most_crowds) if most_crowds else 0, offsets),
+        masks=mask_table([_bitmaps(*each) for each in zip(learnt, offsets, strict=True)], G),
         keys=torch.tensor(keys, dtype=torch.int64),
     )
 
@@ -108,19 +113,18 @@ def check_bands(sample: Sample, bands: int) -> None:
         raise ImageError(f"{sample.path}: expected a picture with {bands} bands, got {found}")
 
 
-def _images(pictures: Sequence[Tensor], shape_hw: tuple[int, int]) -> Tensor:
+def _images(pictures: Sequence[Tensor], shape_hw: tuple[int, int], resize: Resize) -> tuple[Tensor, list[Offset]]:
+    """Pad the pictures; return them with the row and column of each one's first pixel."""
     eight_bits = all(picture.dtype == torch.uint8 for picture in pictures)
     size = (len(pictures), pictures[0].shape[0], *shape_hw)
     images = torch.zeros(size, dtype=torch.uint8 if eight_bits else torch.float32)  # (B, C, H, W)
-    for room, picture in zip(images, pictures, strict=True):
-        room[:, : picture.shape[1], : picture.shape[2]] = picture
-    return images
+    return images, [place(picture, room, resize) for room, picture in zip(images, pictures, strict=True)]
 
 
-def _boxes(pictures: Sequence[Instances], slots: int) -> Tensor:
+def _boxes(pictures: Sequence[Instances], slots: int, offsets: Sequence[Offset]) -> Tensor:
     boxes = np.zeros((len(pictures), slots, 4), dtype=np.float32)
-    for room, instances in zip(boxes, pictures, strict=True):
-        room[: len(instances)] = instances.boxes
+    for room, instances, (y, x) in zip(boxes, pictures, offsets, strict=True):
+        room[: len(instances)] = instances.boxes + np.array([x, y, x, y], dtype=np.float32)
     return torch.from_numpy(boxes)
 
 
@@ -131,8 +135,9 @@ def _labels(pictures: Sequence[Instances], slots: int) -> Tensor:
     return torch.from_numpy(labels)
 
 
-def _bitmaps(instances: Instances) -> list[Bitmap]:
-    return [] if instances.masks is None else list(instances.masks.crops())
+def _bitmaps(instances: Instances, offset: Offset) -> list[Bitmap]:
+    crops = () if instances.masks is None else instances.masks.crops()
+    return [Bitmap(x + offset[1], y + offset[0], pixels) for x, y, pixels in crops]
 
 
 def mask_table(pictures: Sequence[Sequence[Bitmap]], slots: int) -> MaskTable:

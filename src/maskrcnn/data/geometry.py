@@ -79,16 +79,21 @@ def crop(sample: Sample, x: int, y: int, size_hw: tuple[int, int], min_share: fl
     return replace(moved, instances=replace(moved.instances, crowd=crowd)[share > 0])
 
 
-def resize(sample: Sample, size_hw: tuple[int, int]) -> Sample:
+def resize(sample: Sample, size_hw: tuple[int, int], sampling: str = "antialias") -> Sample:
     """Resample to another size, the picture as in prediction, the masks by covered area (`resize_mask`).
 
     A picture that is not uint8 becomes float32. At its own size nothing changes.
+
+    Args:
+        sample: The picture and its objects.
+        size_hw: Height and width to reach.
+        sampling: How the pixels are made, a value of `InputConfig.sampling`.
     """
     H, W = sample.instances.size_hw
     h, w = size_hw
     if size_hw == (H, W):
         return sample
-    image = resize_image(to_tensor(sample.image), size_hw).permute(1, 2, 0).numpy()
+    image = resize_image(to_tensor(sample.image), size_hw, sampling).permute(1, 2, 0).numpy()
     boxes = sample.instances.boxes * np.array([w / W, h / H, w / W, h / H])
     return _moved(sample, image, boxes, lambda mask: resize_mask(mask, (H, W), size_hw))
 

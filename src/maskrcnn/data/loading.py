@@ -58,7 +58,7 @@ class _Builder(Dataset[Batch | MaskRCNNError]):
             samples = [self._sample(job.epoch, index) for index in job.indices]
             shape_hw = padded_shape([job.shape_hw, *(s.instances.size_hw for s in samples)], self.config)
             keys = [picture_key(self.seed, job.epoch, index) for index in job.indices]
-            return collate(samples, keys, shape_hw)
+            return collate(samples, keys, shape_hw, self.config.resize)
         except MaskRCNNError as error:
             return error
 
@@ -130,10 +130,7 @@ def _resume_collection(_worker: int) -> None:
 
 def resized_sizes(pictures: Pictures, config: InputConfig) -> list[tuple[int, int]]:
     """Return the height and width that each picture has when it is resized, without padding."""
-    return [
-        target_size(config.resize, pictures.size_hw(index), config.min_size, config.max_size)
-        for index in range(len(pictures))
-    ]
+    return [target_size(pictures.size_hw(index), config) for index in range(len(pictures))]
 
 
 class TrainingLoader:
@@ -146,7 +143,7 @@ class TrainingLoader:
     Args:
         pictures: The data set.
         config: Size, bands and padding that the network wants.
-        transform: What is done to each sample, `Resize.of(config)` included.
+        transform: What is done to each sample, `Resize(config)` included.
         batch_size: Pictures a batch and rank.
         seed: At least 0.
         workers: Processes that load; 0 loads in this one.

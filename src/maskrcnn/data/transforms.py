@@ -11,13 +11,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Protocol, Self
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from maskrcnn.config import InputConfig
-from maskrcnn.config import Resize as ResizeWay
 from maskrcnn.data.geometry import crop, flip_horizontally, flip_vertically, resize, turn_left
 from maskrcnn.errors import InputError
 from maskrcnn.ops.resize import target_size
@@ -56,24 +55,14 @@ class Resize:
     """Bring the picture to the size that the network wants, without padding.
 
     Attributes:
-        way: As in `InputConfig.resize`.
-        min_size: Pixels of the short edge.
-        max_size: Pixels the long edge may have at most.
+        config: Sizes and ways, as the model's settings have them.
     """
 
-    way: ResizeWay = "short_edge"
-    min_size: int = 800
-    max_size: int = 1333
-
-    @classmethod
-    def of(cls, config: InputConfig) -> Self:
-        """Return what a model's settings ask for."""
-        return cls(config.resize, config.min_size, config.max_size)
+    config: InputConfig
 
     def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:  # noqa: ARG002  # as every transform
         """Resize; nothing is random in it."""
-        size_hw = target_size(self.way, sample.instances.size_hw, self.min_size, self.max_size)
-        return resize(sample, size_hw)
+        return resize(sample, target_size(sample.instances.size_hw, self.config), self.config.sampling)
 
 
 @dataclass(frozen=True)

@@ -75,16 +75,20 @@ def _shortcut(in_channels: int, channels: int, stride: int, norm: Norm) -> nn.Mo
     return ConvNorm(in_channels, channels, 1, norm, stride)
 
 
+POOL_PADDINGS = {"both": 1, "after": 0}  # before the first of an even number of cells
+
+
 class Stem(nn.Module):
     """7x7 convolution and max-pooling: a quarter of the picture's size, 64 channels."""
 
-    def __init__(self, bands: int, norm: Norm) -> None:
+    def __init__(self, bands: int, config: BackboneConfig) -> None:
         super().__init__()
-        self.conv1 = ConvNorm(bands, 64, 7, norm, 2)
+        self.conv1 = ConvNorm(bands, 64, 7, config.norm, 2)
+        self.padding = POOL_PADDINGS[config.pool_padding]
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, bands, H, W) to (B, 64, H/4, W/4)."""
-        return F.max_pool2d(F.relu(self.conv1(x), inplace=True), 3, 2, 1)
+        return F.max_pool2d(F.relu(self.conv1(x), inplace=True), 3, 2, self.padding, ceil_mode=self.padding == 0)
 
 
 class _Plan(NamedTuple):
@@ -145,7 +149,7 @@ def build_backbone(config: BackboneConfig, bands: int) -> Backbone:
             in_channels = width * (1 if config.depth in BASIC else Bottleneck.expansion)
         stages.append(nn.Sequential(*layers))
     expansion = in_channels // WIDTHS[-1]
-    backbone = Backbone(Stem(bands, config.norm), stages, tuple(width * expansion for width in WIDTHS))
+    backbone = Backbone(Stem(bands, config), stages, tuple(width * expansion for width in WIDTHS))
     for module in backbone.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")

@@ -15,15 +15,17 @@ from maskrcnn.config import InputConfig, ModelConfig
 from maskrcnn.model.anchors import Anchors
 from maskrcnn.model.backbone import Backbone, build_backbone
 from maskrcnn.model.fpn import STRIDES, Pyramid
+from maskrcnn.model.frame import Frame
 from maskrcnn.model.losses import Loss, Losses, box_loss, class_loss, mask_loss
 from maskrcnn.model.mask_targets import covered_cells
 from maskrcnn.model.matching import Match, Samples, match, sample
-from maskrcnn.model.postprocess import Decoder, Detections, class_boxes, select
+from maskrcnn.model.postprocess import CHOICES, Decoder, Detections, class_boxes, select
 from maskrcnn.model.roi_heads import BODIES, BoxHead, BoxScores, MaskHead
 from maskrcnn.model.rpn import RPN, AnchorScores, Proposals, RPNHead
 from maskrcnn.ops.boxes import encode
 from maskrcnn.ops.nms import NMS, nms, nms_static
-from maskrcnn.ops.roi_align import Table, assign_levels, build_table, roi_align
+from maskrcnn.ops.resize import WAYS
+from maskrcnn.ops.roi_align import LEVEL_RULES, SAMPLERS, Table, assign_levels, build_table, roi_align
 from maskrcnn.structures import Batch
 
 ROI_LEVELS = 4  # P2 to P5
@@ -31,10 +33,10 @@ REGION_STREAM = 1  # of the random numbers of a step
 
 
 class Normalise(nn.Module):
-    """Pixel values as they are read to what the network sees; the padding becomes zero.
+    """Pixel values as they are read to what the network sees; padding that it does not see becomes zero.
 
     Args:
-        config: Mean and std of each band.
+        config: Mean and std of each band, and whether padding is seen.
     """
 
     mean: Tensor
@@ -42,6 +44,7 @@ class Normalise(nn.Module):
 
     def __init__(self, config: InputConfig) -> None:
         super().__init__()
+        self.way = WAYS[config.resize]
         self.register_buffer("mean", torch.tensor(config.mean)[:, None, None], persistent=False)
         self.register_buffer("std", torch.tensor(config.std)[:, None, None], persistent=False)
 
@@ -56,8 +59,9 @@ class Normalise(nn.Module):
             (B, bands, H, W) float32, channels-last in memory.
         """
         H, W = images.shape[-2:]
-        rows = torch.arange(H, device=images.device) < size_hw[:, :1]
-        columns = torch.arange(W, device=images.device) < size_hw[:, 1:]
+        h, w = size_hw[:, :1], size_hw[:, 1:]
+        rows = torch.arange(H, device=images.device) < h + self.way.shown(H - h)
+        columns = torch.arange(W, device=images.device) < w + self.way.shown(W - w)
         inside = rows[:, None, :, None] & columns[:, None, None, :]
         values = (images.float() - self.mean) / self.std
         return torch.where(inside, values, 0.0).contiguous(memory_format=torch.channels_last)
@@ -87,7 +91,11 @@ class MaskRCNN(nn.Module):
         super().__init__()
         self.config = config
         self.normalise = Normalise(config.input)
-        self.anchors = Anchors(config.anchors, STRIDES)
+        self.frame = Frame(config)
+        self.anchors = Anchors(config.anchors, STRIDES, config.rpn.stride)
+        self.level_rule = LEVEL_RULES[config.regions.level]
+        self.sampler = SAMPLERS[config.regions.sampler]
+        self.choice = CHOICES[config.detect.choice]
         self.backbone = backbone
         self.pyramid = pyramid
         self.rpn = rpn
@@ -98,14 +106,16 @@ class MaskRCNN(nn.Module):
         """Find the objects of each picture.
 
         Args:
-            images: (B, bands, H, W) uint8 or float32. As read; H and W multiples of 32, padded right and below.
+            images: (B, bands, H, W) uint8 or float32. As read; H and W multiples of 32, padded as `input.resize` says.
             size_hw: (B, 2) int64. Size of each picture without padding.
         """
         features = self.features(images, size_hw)
         proposals = self.propose(features, size_hw)
         table = self.table(features)
         boxes, scores, labels = self.detect(table, proposals, size_hw)
-        return Detections(boxes, scores, labels, self.masks(table, boxes, labels))
+        outside = self.frame.leave(boxes, self.frame.limits(size_hw, table.padded_hw))
+        outside = torch.where(labels[..., None] >= 0, outside, 0.0)
+        return Detections(outside, scores, labels, self.masks(table, boxes, labels))
 
     def features(self, images: Tensor, size_hw: Tensor) -> list[Tensor]:
         """Compute P2 to P6, five of (B, C, H/4, W/4) to (B, C, H/64, W/64) float; arguments as in `forward`."""
@@ -117,16 +127,15 @@ class MaskRCNN(nn.Module):
         return build_table(features[:ROI_LEVELS], STRIDES[:ROI_LEVELS])
 
     def propose(self, features: Sequence[Tensor], size_hw: Tensor) -> Proposals:
-        """Find boxes that may hold an object in P2 to P6."""
-        scores = self.rpn(features)
-        return self.rpn.propose(scores, self._anchors(features), size_hw, self._nms(features[0]))
+        """Find boxes that may hold an object in P2 to P6; they and all that follow are boxes of `frame`."""
+        return self._proposals(self.rpn(features), self._anchors(features), features, size_hw)
 
     def pool(self, table: Table, boxes: Tensor, bins: int, sampling_ratio: int) -> Tensor:
         """Pool the regions of each picture, (B, R, 4) float, each on its level: (B·R, C, bins, bins) float."""
         B, R = boxes.shape[:2]
         flat = boxes.flatten(0, 1)
         picture = torch.arange(B, device=boxes.device).repeat_interleave(R)
-        return roi_align(table, flat, picture, assign_levels(flat, ROI_LEVELS), bins, sampling_ratio)
+        return self._align(table, flat, picture, bins, sampling_ratio)
 
     def score(self, table: Table, boxes: Tensor) -> BoxScores:
         """Score the regions of each picture, (B, R, 4) float, flattened to B·R."""
@@ -135,12 +144,13 @@ class MaskRCNN(nn.Module):
         return scores
 
     def detect(self, table: Table, proposals: Proposals, size_hw: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Turn proposals into boxes (B, D, 4), scores (B, D) and labels (B, D), as in `Detections`."""
+        """Turn proposals into boxes (B, D, 4), scores (B, D) and labels (B, D) as in `Detections`, in `frame`."""
         B = size_hw.shape[0]
         scores = self.score(table, proposals.boxes)
-        probabilities = scores.logits.softmax(dim=1)[:, :-1].reshape(B, -1, len(self.config.classes))
+        probabilities = self.choice(scores.logits.softmax(dim=1)).reshape(B, -1, len(self.config.classes))
         decoder = Decoder(self.box_head.std, self.config.delta_clamp)
-        boxes = class_boxes(proposals, scores.deltas.reshape(B, -1, *scores.deltas.shape[1:]), size_hw, decoder)
+        window = self.frame.limits(size_hw, table.padded_hw).picture
+        boxes = class_boxes(proposals, scores.deltas.reshape(B, -1, *scores.deltas.shape[1:]), window, decoder)
         return select(probabilities, boxes, proposals.valid, self.config.detect, nms)
 
     def masks(self, table: Table, boxes: Tensor, labels: Tensor) -> Tensor:
@@ -164,7 +174,7 @@ class MaskRCNN(nn.Module):
         features = self.features(batch.images, batch.size_hw)
         anchors = self._anchors(features)
         scores: AnchorScores = self.rpn(features)
-        proposals = self.rpn.propose(scores, anchors, batch.size_hw, self._nms(features[0]))
+        proposals = self._proposals(scores, anchors, features, batch.size_hw)
         table = self.table(features)
         return {**self.rpn.losses(scores, anchors, batch), **self.region_losses(table, proposals, batch)}
 
@@ -175,7 +185,7 @@ class MaskRCNN(nn.Module):
         target = matched.target.gather(1, samples.indices)
         labels = torch.where(samples.positive, batch.labels.gather(1, target), len(self.config.classes))
         scores = self.score(table, regions)
-        objects = batch.boxes.gather(1, target[..., None].expand(-1, -1, 4))
+        objects = self.frame.enter(batch.boxes).gather(1, target[..., None].expand(-1, -1, 4))
         targets = encode(objects, regions, self.box_head.std).flatten(0, 1)
         positive, valid, label = samples.positive.flatten(), samples.valid.flatten(), labels.flatten()
         return {
@@ -189,16 +199,17 @@ class MaskRCNN(nn.Module):
         """Choose the regions to learn from among the proposals and the objects themselves.
 
         Returns:
-            boxes (B, P + G, 4) float32, their match, and the chosen S of them.
+            boxes (B, P + G, 4) float32 of `frame`, their match, and the chosen S of them.
         """
         head = self.config.box_head
-        boxes = torch.cat([proposals.boxes, batch.boxes], dim=1)
+        objects, ignored = self.frame.enter(batch.boxes), self.frame.enter(batch.ignored)
+        boxes = torch.cat([proposals.boxes, objects], dim=1)
         present = torch.cat([proposals.valid, batch.labels >= 0], dim=1)
         matched = match(
             boxes,
-            batch.boxes,
+            objects,
             batch.labels,
-            batch.ignored,
+            ignored,
             positive_iou=head.positive_iou,
             negative_iou=head.positive_iou,
             ignored_overlap=self.config.ignored_overlap,
@@ -227,9 +238,21 @@ class MaskRCNN(nn.Module):
         B, R = labels.shape
         flat = boxes.flatten(0, 1)[slots]
         picture = torch.arange(B, device=boxes.device).repeat_interleave(R)[slots]
-        pooled = roi_align(table, flat, picture, assign_levels(flat, ROI_LEVELS), head.pool, head.sampling_ratio)
+        pooled = self._align(table, flat, picture, head.pool, head.sampling_ratio)
         logits: Tensor = self.mask_head(pooled, labels.flatten()[slots])
         return logits
+
+    def _align(self, table: Table, boxes: Tensor, picture: Tensor, bins: int, sampling_ratio: int) -> Tensor:
+        """Pool regions, (R, 4) float, each on its level: (R, C, bins, bins) float."""
+        level = assign_levels(boxes, table, self.level_rule)
+        return roi_align(table, boxes, picture, level, bins, sampling_ratio, self.sampler)
+
+    def _proposals(
+        self, scores: AnchorScores, anchors: Sequence[Tensor], features: Sequence[Tensor], size_hw: Tensor
+    ) -> Proposals:
+        H, W = (side * STRIDES[0] for side in features[0].shape[2:])
+        inner = [self.frame.enter(level) for level in anchors]
+        return self.rpn.propose(scores, inner, self.frame.limits(size_hw, (H, W)).seen, self._nms(features[0]))
 
     def _anchors(self, features: Sequence[Tensor]) -> list[Tensor]:
         anchors: list[Tensor] = self.anchors([(level.shape[2], level.shape[3]) for level in features])

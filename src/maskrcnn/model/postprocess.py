@@ -6,6 +6,7 @@ Letters: B pictures, P proposals, K classes, N candidates, D detections.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -21,7 +22,7 @@ class Detections(NamedTuple):
     """The objects found, best first.
 
     Attributes:
-        boxes: (B, D, 4) float32 x1, y1, x2, y2. Pixels of the padded picture, inside the picture.
+        boxes: (B, D, 4) float32 x1, y1, x2, y2. Pixels of the resized picture without padding, inside it.
         scores: (B, D) float32 in [0, 1]. 0 in an empty slot.
         labels: (B, D) int64. -1 for an empty slot.
         masks: (B, D, M, M) float32 in [0, 1]. Probabilities over the box, rows from the top; 0 in an empty slot.
@@ -33,27 +34,36 @@ class Detections(NamedTuple):
     masks: Tensor
 
 
+def _best_class(probabilities: Tensor) -> Tensor:
+    best = probabilities.amax(dim=-1, keepdim=True)
+    return torch.where(probabilities == best, probabilities, 0.0)[..., :-1]
+
+
+# a value of `DetectConfig.choice`: from (..., K + 1) probabilities, background last, to those that compete, (..., K)
+CHOICES: dict[str, Callable[[Tensor], Tensor]] = {"every": lambda each: each[..., :-1], "best": _best_class}
+
+
 class Decoder(NamedTuple):
-    """How deltas become boxes: `std` (4) float32 their unit, `clamp` the largest dw and dh."""
+    """How deltas become boxes: `std` (4) float32 their unit, `clamp` the largest dw and dh, if any."""
 
     std: Tensor
-    clamp: float
+    clamp: float | None
 
 
-def class_boxes(proposals: Proposals, deltas: Tensor, size_hw: Tensor, decoder: Decoder) -> Tensor:
+def class_boxes(proposals: Proposals, deltas: Tensor, window: Tensor, decoder: Decoder) -> Tensor:
     """Move every proposal by the deltas of every class.
 
     Args:
         proposals: P boxes a picture.
         deltas: (B, P, K or 1, 4) float.
-        size_hw: (B, 2) int64. Size without padding; boxes are clipped to it.
+        window: (B, 4) float32. What boxes are clipped to.
         decoder: Unit and clamp of the deltas.
 
     Returns:
         (B, P, K or 1, 4) float32.
     """
     boxes = decode(deltas, proposals.boxes[:, :, None], decoder.std, decoder.clamp)
-    return clip(boxes.flatten(1, 2), size_hw).view_as(boxes)
+    return clip(boxes.flatten(1, 2), window).view_as(boxes)
 
 
 def select(
@@ -69,7 +79,7 @@ def select(
         nms: Which way to suppress.
 
     Returns:
-        boxes (B, D, 4), scores (B, D), labels (B, D), as in `Detections`.
+        boxes (B, D, 4), scores (B, D), labels (B, D), as in `Detections`; boxes where they were.
     """
     P, K = probabilities.shape[1:]
     side = boxes[..., 2:] - boxes[..., :2]

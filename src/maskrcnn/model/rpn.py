@@ -8,8 +8,7 @@ Letters: B pictures, L levels, N anchors of all levels, K the best of a level, P
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from itertools import pairwise
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -43,7 +42,7 @@ class Proposals(NamedTuple):
     """Boxes that may hold an object, best first.
 
     Attributes:
-        boxes: (B, P, 4) float32 x1, y1, x2, y2. Inside the picture.
+        boxes: (B, P, 4) float32 x1, y1, x2, y2. Inside what the network sees.
         logits: (B, P) float32. Objectness.
         valid: (B, P) bool. False for a slot that nothing fills.
     """
@@ -51,6 +50,24 @@ class Proposals(NamedTuple):
     boxes: Tensor
     logits: Tensor
     valid: Tensor
+
+
+class SparseConv(nn.Conv2d):
+    """A 3x3 convolution at every so many cells: the first window begins at, or half the excess before, the first."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, C, H, W) to (B, channels, H / stride, W / stride), sides rounded up."""
+        padding = []
+        for side, stride in zip(x.shape[:1:-1], self.stride, strict=True):  # the last axis comes first
+            excess = max(0, (side - 1) // stride * stride + 3 - side)
+            padding += [excess // 2, excess - excess // 2]
+        return super().forward(F.pad(x, padding))
+
+
+def _conv(in_channels: int, channels: int, stride: int) -> nn.Conv2d:
+    if stride == 1:
+        return nn.Conv2d(in_channels, channels, 3, padding=1)
+    return SparseConv(in_channels, channels, 3, stride)
 
 
 class RPNHead(nn.Module):
@@ -66,7 +83,8 @@ class RPNHead(nn.Module):
         super().__init__()
         width = config.channels or in_channels
         widths = [in_channels, *[width] * config.depth]
-        self.convs = nn.ModuleList(nn.Conv2d(a, b, 3, padding=1) for a, b in pairwise(widths))
+        strides = [config.stride, *[1] * (config.depth - 1)]
+        self.convs = nn.ModuleList(_conv(*each) for each in zip(widths, widths[1:], strides, strict=False))
         self.objectness = nn.Conv2d(width, anchors, 1)
         self.deltas = nn.Conv2d(width, anchors * 4, 1)
         for module in self.modules():
@@ -76,7 +94,7 @@ class RPNHead(nn.Module):
         nn.init.constant_(self.objectness.bias, -math.log((1 - FIRST_OBJECTNESS) / FIRST_OBJECTNESS))  # type: ignore[arg-type]
 
     def forward(self, features: Sequence[Tensor]) -> AnchorScores:
-        """Score the anchors of every cell of P2 to P6, (B, C, H, W) float each."""
+        """Score the anchors of every cell, or every `stride` cells, of P2 to P6, (B, C, H, W) float each."""
         logits, deltas = [], []
         for x in features:
             for conv in self.convs:
@@ -84,6 +102,34 @@ class RPNHead(nn.Module):
             logits.append(self.objectness(x).permute(0, 2, 3, 1).flatten(1))
             deltas.append(self.deltas(x).permute(0, 2, 3, 1).reshape(x.shape[0], -1, 4))
         return AnchorScores(logits, deltas)
+
+
+class Ranking(NamedTuple):
+    """A value of `RPNConfig.ranking`.
+
+    Attributes:
+        group: Levels to the groups of anchors that are ranked, each by itself.
+        complete: Proposals of inference to so many slots, if all are to be filled.
+    """
+
+    group: Callable[[AnchorScores, Sequence[Tensor]], tuple[AnchorScores, Sequence[Tensor]]]
+    complete: Callable[[Proposals, int], Proposals]
+
+
+def _joined(scores: AnchorScores, anchors: Sequence[Tensor]) -> tuple[AnchorScores, Sequence[Tensor]]:
+    logits, deltas = (torch.cat(levels, dim=1) for levels in scores)
+    return AnchorScores([logits], [deltas]), [torch.cat(list(anchors))]
+
+
+def _with_empty_boxes(found: Proposals, count: int) -> Proposals:
+    boxes, logits, valid = (_pad(values, count) for values in found)
+    return Proposals(boxes, logits, torch.ones_like(valid))
+
+
+RANKINGS = {
+    "level": Ranking(lambda scores, anchors: (scores, anchors), lambda found, count: found),  # noqa: ARG005  # as every
+    "all": Ranking(_joined, _with_empty_boxes),
+}
 
 
 class RPN(nn.Module):
@@ -100,6 +146,7 @@ class RPN(nn.Module):
         super().__init__()
         self.head = head
         self.config = config.rpn
+        self.ranking = RANKINGS[config.rpn.ranking]
         self.delta_clamp = config.delta_clamp
         self.ignored_overlap = config.ignored_overlap
         self.register_buffer("unit", torch.ones(4), persistent=False)
@@ -110,22 +157,23 @@ class RPN(nn.Module):
         return scores
 
     @torch.no_grad()
-    def propose(self, scores: AnchorScores, anchors: Sequence[Tensor], size_hw: Tensor, nms: NMS) -> Proposals:
+    def propose(self, scores: AnchorScores, anchors: Sequence[Tensor], window: Tensor, nms: NMS) -> Proposals:
         """Take the best anchors of each level, move them, and drop those that better ones overlap.
 
         Args:
             scores: From `forward`.
             anchors: L of (H·W·A, 4) float32.
-            size_hw: (B, 2) int64. Size of each picture without padding.
+            window: (B, 4) float32. What proposals are clipped to.
             nms: Which way to suppress.
         """
+        scores, anchors = self.ranking.group(scores, anchors)
         config = self.config
         before, after = (
             (config.pre_nms_train, config.proposals_train) if self.training else (config.pre_nms, config.proposals)
         )
-        B, L = size_hw.shape[0], len(anchors)
+        B, L = window.shape[0], len(anchors)
         best = [
-            self._best(logits.float(), deltas.float(), level, size_hw, before)
+            self._best(logits.float(), deltas.float(), level, window, before)
             for logits, deltas, level in zip(*scores, anchors, strict=True)
         ]
         width = max(level.boxes.shape[1] for level in best)
@@ -141,13 +189,14 @@ class RPN(nn.Module):
         )
         offset = torch.arange(L, device=boxes.device)[:, None] * width
         index = (kept.indices.view(B, L, -1) + offset).flatten(1)
-        return _best_of_all(boxes.flatten(1, 2), logits.flatten(1), index, kept.valid.view(B, -1), after)
+        found = _best_of_all(boxes.flatten(1, 2), logits.flatten(1), index, kept.valid.view(B, -1), after)
+        return found if self.training else self.ranking.complete(found, after)
 
-    def _best(self, logits: Tensor, deltas: Tensor, anchors: Tensor, size_hw: Tensor, count: int) -> Proposals:
+    def _best(self, logits: Tensor, deltas: Tensor, anchors: Tensor, window: Tensor, count: int) -> Proposals:
         """Decode the best anchors of one level."""
         top = logits.topk(min(count, logits.shape[1]), dim=1)
         chosen = deltas.gather(1, top.indices[..., None].expand(-1, -1, 4))
-        boxes = clip(decode(chosen, anchors[top.indices], self.unit, self.delta_clamp), size_hw)
+        boxes = clip(decode(chosen, anchors[top.indices], self.unit, self.delta_clamp), window)
         side = boxes[..., 2:] - boxes[..., :2]
         large = (side >= self.config.min_side).all(dim=-1)
         return Proposals(boxes, top.values, large & boxes.isfinite().all(dim=-1) & top.values.isfinite())

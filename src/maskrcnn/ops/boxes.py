@@ -73,15 +73,15 @@ def covered_share(boxes: Tensor, regions: Tensor) -> Tensor:
     return shared / area(boxes).clamp(min=torch.finfo(shared.dtype).tiny)
 
 
-def clip(boxes: Tensor, size_hw: Tensor) -> Tensor:
-    """Move corners that lie outside the picture onto its border.
+def clip(boxes: Tensor, window: Tensor) -> Tensor:
+    """Move corners that lie outside a window onto its border.
 
     Args:
         boxes: (B, N, 4) float.
-        size_hw: (B, 2) int. Height and width.
+        window: (B, 4) float x1, y1, x2, y2. One a picture.
     """
-    limit = size_hw.flip(-1).to(boxes.dtype).repeat(1, 2)[:, None, :]
-    return torch.minimum(boxes.clamp(min=0), limit)
+    low, high = (side.to(boxes.dtype).repeat(1, 2)[:, None, :] for side in (window[:, :2], window[:, 2:]))
+    return torch.minimum(torch.maximum(boxes, low), high)
 
 
 def _centre_size(boxes: Tensor) -> tuple[Tensor, Tensor]:
@@ -107,14 +107,14 @@ def encode(targets: Tensor, references: Tensor, std: Tensor) -> Tensor:
     return torch.cat([shift, torch.log(target_size / size)], dim=-1) / std
 
 
-def decode(deltas: Tensor, references: Tensor, std: Tensor, clamp: float) -> Tensor:
+def decode(deltas: Tensor, references: Tensor, std: Tensor, clamp: float | None) -> Tensor:
     """Move reference boxes by deltas (R-CNN, equations 1 to 4).
 
     Args:
         deltas: (..., 4) float dx, dy, dw, dh.
         references: (..., 4) float.
         std: (4) float. Unit of the deltas.
-        clamp: Largest dw and dh after the unit, so that exp stays finite.
+        clamp: Largest dw and dh after the unit, so that exp stays finite; None for no limit.
 
     Returns:
         (..., 4) float boxes.
@@ -122,5 +122,6 @@ def decode(deltas: Tensor, references: Tensor, std: Tensor, clamp: float) -> Ten
     deltas = deltas * std
     centre, size = _centre_size(references)
     moved = centre + deltas[..., :2] * size
-    half = 0.5 * size * torch.exp(deltas[..., 2:].clamp(max=clamp))
+    growth = deltas[..., 2:] if clamp is None else deltas[..., 2:].clamp(max=clamp)
+    half = 0.5 * size * torch.exp(growth)
     return torch.cat([moved - half, moved + half], dim=-1)

@@ -10,9 +10,10 @@ S samples a side of a bin.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import accumulate
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -30,12 +31,14 @@ class Table(NamedTuple):
         start: (L) int64. First row of each level.
         shape_hw: (L, 2) int64. Cells of each level.
         stride: (L) float32. Pixels a cell.
+        padded_hw: Height and width of the padded picture.
     """
 
     levels: tuple[Tensor, ...]
     start: Tensor
     shape_hw: Tensor
     stride: Tensor
+    padded_hw: tuple[int, int]
 
 
 def build_table(features: Sequence[Tensor], strides: Sequence[int]) -> Table:
@@ -53,26 +56,63 @@ def build_table(features: Sequence[Tensor], strides: Sequence[int]) -> Table:
         torch.tensor(starts).to(device, non_blocking=True),
         torch.tensor(shapes).to(device, non_blocking=True),
         torch.tensor(strides, dtype=torch.float32).to(device, non_blocking=True),
+        (shapes[0][0] * strides[0], shapes[0][1] * strides[0]),
     )
 
 
-def assign_levels(boxes: Tensor, levels: int) -> Tensor:
+class LevelRule(Protocol):
+    """A value of `RegionsConfig.level`: the number of a region's pyramid level, not yet held to those there are.
+
+    Args:
+        side: (...) float. Of a square of the region's area, in pixels.
+        padded_hw: Height and width of the padded picture.
+    """
+
+    def __call__(self, side: Tensor, padded_hw: tuple[int, int]) -> Tensor:
+        """Return (...) float, 2 for P2."""
+        ...
+
+
+def _floor(side: Tensor, padded_hw: tuple[int, int]) -> Tensor:  # noqa: ARG001  # as every rule
+    return torch.floor(4 + torch.log2(side / 224 + 1e-8))
+
+
+def _floor_after(side: Tensor, padded_hw: tuple[int, int]) -> Tensor:  # noqa: ARG001
+    return torch.floor(4 + torch.log2(side / 224) + 1e-6)
+
+
+def _round(side: Tensor, padded_hw: tuple[int, int]) -> Tensor:
+    """Round; the share that the side has is one of a picture which ends on its last pixel."""
+    H, W = padded_hw
+    whole = math.sqrt(H * W / ((H - 1) * (W - 1)))
+    return torch.round(4 + torch.log2(side / (224 / whole)))
+
+
+LEVEL_RULES: dict[str, LevelRule] = {"floor": _floor, "floor_after": _floor_after, "round": _round}
+
+
+def assign_levels(boxes: Tensor, table: Table, rule: LevelRule = _floor) -> Tensor:
     """Choose the pyramid level of each region, 0 for P2 (FPN, equation 1 with k0 = 4).
 
     Args:
         boxes: (..., 4) float x1, y1, x2, y2. In pixels.
-        levels: Number of levels to choose from.
+        table: The pyramid with the levels to choose from.
+        rule: The formula.
 
     Returns:
-        (...) int64 in [0, levels).
+        (...) int64 in [0, L).
 
-    >>> assign_levels(torch.tensor([[0.0, 0, s, s] for s in (40, 111, 112, 224, 448)]), 4)
+    >>> table = build_table([torch.zeros(1, 1, 512 // s, 512 // s) for s in (4, 8, 16, 32)], [4, 8, 16, 32])
+    >>> boxes = torch.tensor([[0.0, 0, s, s] for s in (40, 111, 112, 224, 448)])
+    >>> assign_levels(boxes, table)
     tensor([0, 0, 1, 2, 3])
+    >>> assign_levels(boxes, table, LEVEL_RULES["round"])
+    tensor([0, 1, 1, 2, 3])
     """
     size = (boxes[..., 2:] - boxes[..., :2]).clamp(min=0)
     side = torch.sqrt(size[..., 0] * size[..., 1])
-    level = torch.floor(4 + torch.log2(side / 224 + 1e-8)) - 2
-    return level.clamp(0, levels - 1).to(torch.int64)
+    level = rule(side, table.padded_hw) - 2
+    return level.clamp(0, len(table.levels) - 1).to(torch.int64)
 
 
 class _Axis(NamedTuple):
@@ -117,11 +157,11 @@ class _Geometry(NamedTuple):
     base: Tensor
 
 
-def _geometry(table: Table, boxes: Tensor, picture: Tensor, level: Tensor, bins: int) -> _Geometry:
+def _geometry(table: Table, boxes: Tensor, picture: Tensor, level: Tensor, bins: int, shift: float) -> _Geometry:
     cells = table.shape_hw[level].flip(-1)  # x, y as in boxes
     scaled = boxes.to(torch.float32) / table.stride[level][:, None]
     base = table.start[level] + picture * cells[:, 0] * cells[:, 1]
-    return _Geometry(scaled[:, :2] - 0.5, (scaled[:, 2:] - scaled[:, :2]) / bins, cells, base)
+    return _Geometry(scaled[:, :2] - shift, (scaled[:, 2:] - scaled[:, :2]) / bins, cells, base)
 
 
 def _axes(g: _Geometry, bins: int, samples: Tensor, most: int) -> tuple[_Axis, _Axis]:
@@ -138,13 +178,13 @@ class _Bags(NamedTuple):
     start: Tensor
 
 
-def _fixed_bags(g: _Geometry, bins: int, samples: int) -> _Bags:
-    """List rows and weights where each bin has the same number of samples: bags of 4·S·S."""
-    x, y = _axes(g, bins, torch.full_like(g.cells, samples), samples)
+def _fixed_bags(g: _Geometry, x: _Axis, y: _Axis) -> _Bags:
+    """List rows and weights where each bin has the same number of cells, n along x and along y: bags of n·n."""
     line = (g.base[:, None, None] + y.cell * g.cells[:, 0, None, None]).to(torch.int32)
     row = line[:, :, None, :, None] + x.cell.to(torch.int32)[:, None, :, None, :]
     weight = y.weight[:, :, None, :, None] * x.weight[:, None, :, None, :]
-    start = torch.arange(row.shape[0] * bins * bins, dtype=torch.int32, device=row.device) * (4 * samples * samples)
+    R, P, _, n, _ = row.shape
+    start = torch.arange(R * P * P, dtype=torch.int32, device=row.device) * (n * n)
     return _Bags(row.flatten(), weight.flatten(), start)
 
 
@@ -163,6 +203,78 @@ def _adaptive_bags(g: _Geometry, bins: int) -> _Bags:
     row = g.base[region] + y.cell[region, p // bins, in_y] * g.cells[region, 0] + x.cell[region, p % bins, in_x]
     weight = y.weight[region, p // bins, in_y] * x.weight[region, p % bins, in_x]
     return _Bags(row.to(torch.int32), weight, start.to(torch.int32))
+
+
+def _mean_bags(g: _Geometry, bins: int, sampling_ratio: int) -> _Bags:
+    if not sampling_ratio:
+        return _adaptive_bags(g, bins)
+    return _fixed_bags(g, *_axes(g, bins, torch.full_like(g.cells, sampling_ratio), sampling_ratio))
+
+
+def _corner_axis(low: Tensor, high: Tensor, cells: Tensor, last: int, bins: int) -> _Axis:
+    """Take one sample a bin from border to border of the regions, the first and the last on it.
+
+    Args:
+        low: (R) float32. Where the region begins, in pixels.
+        high: (R) float32. Its last pixel.
+        cells: (R) int64. Cells of the level along this axis.
+        last: The last pixel of the padded picture, which lies on the last cell.
+        bins: P.
+    """
+    low, high, limit = (low / last)[:, None], (high / last)[:, None], (cells - 1)[:, None]
+    p = torch.arange(bins, device=low.device, dtype=low.dtype)
+    at = low * limit + p * ((high - low) * limit / (bins - 1)) if bins > 1 else 0.5 * (low + high) * limit
+    inside = (at >= 0) & (at <= limit)
+    at = torch.minimum(at.clamp(min=0), limit.to(at.dtype))
+    below = at.floor().to(torch.int64)
+    cell = torch.stack([below, torch.minimum(below + 1, limit)], dim=-1)
+    upper = at - below
+    return _Axis(cell, torch.stack([(1 - upper) * inside, upper * inside], dim=-1))
+
+
+class Sampler(Protocol):
+    """A value of `RegionsConfig.sampler`: which cells each bin of a region takes; arguments as of `roi_align`."""
+
+    def __call__(
+        self, table: Table, boxes: Tensor, picture: Tensor, level: Tensor, bins: int, sampling_ratio: int
+    ) -> _Bags:
+        """List them, bag after bag."""
+        ...
+
+
+def average(table: Table, boxes: Tensor, picture: Tensor, level: Tensor, bins: int, sampling_ratio: int) -> _Bags:
+    """Take the mean of bilinear samples at exact places."""
+    return _mean_bags(_geometry(table, boxes, picture, level, bins, 0.5), bins, sampling_ratio)
+
+
+def unaligned(table: Table, boxes: Tensor, picture: Tensor, level: Tensor, bins: int, sampling_ratio: int) -> _Bags:
+    """Do the same half a cell further, with regions at least one cell wide and high."""
+    g = _geometry(table, boxes, picture, level, bins, 0.0)
+    return _mean_bags(g._replace(bin_size=g.bin_size.clamp(min=1 / bins)), bins, sampling_ratio)
+
+
+def corners(
+    table: Table,
+    boxes: Tensor,
+    picture: Tensor,
+    level: Tensor,
+    bins: int,
+    sampling_ratio: int,  # noqa: ARG001  # as every sampler
+) -> _Bags:
+    """Take one bilinear sample a bin, on a grid from the first to the last pixel of the region; zero outside.
+
+    The first pixel of the picture lies on the first cell of a level and the last on the last.
+    """
+    g = _geometry(table, boxes, picture, level, bins, 0.0)
+    edges = boxes.to(torch.float32)
+    x, y = (
+        _corner_axis(edges[:, i], edges[:, i + 2], g.cells[:, i], side - 1, bins)
+        for i, side in enumerate(reversed(table.padded_hw))
+    )
+    return _fixed_bags(g, x, y)
+
+
+SAMPLERS: dict[str, Sampler] = {"average": average, "unaligned": unaligned, "corners": corners}
 
 
 def _sum_bags(rows: Tensor, bags: _Bags) -> Tensor:
@@ -260,7 +372,15 @@ def _gather(levels: Sequence[Tensor], bags: _Bags, bins: int) -> Tensor:
     return _as_regions(_gather_by_channels(levels, bags), bins)
 
 
-def roi_align(table: Table, boxes: Tensor, picture: Tensor, level: Tensor, bins: int, sampling_ratio: int) -> Tensor:
+def roi_align(
+    table: Table,
+    boxes: Tensor,
+    picture: Tensor,
+    level: Tensor,
+    bins: int,
+    sampling_ratio: int,
+    sampler: Sampler = average,
+) -> Tensor:
     """Pool regions into a fixed grid of bins, each the mean of bilinear samples at exact places.
 
     Cell i of a level covers pixels [i, i + 1) times its stride; a sample outside the level by more than one cell is
@@ -273,10 +393,9 @@ def roi_align(table: Table, boxes: Tensor, picture: Tensor, level: Tensor, bins:
         level: (R) int64 in [0, L). The level of each region, from `assign_levels`.
         bins: P, bins a side.
         sampling_ratio: S, samples a side of each bin; 0 takes one a cell, which waits for the device.
+        sampler: Which cells a bin takes, if not these.
 
     Returns:
         (R, C, P, P) float, channels-last in memory.
     """
-    geometry = _geometry(table, boxes.detach(), picture, level, bins)
-    bags = _fixed_bags(geometry, bins, sampling_ratio) if sampling_ratio else _adaptive_bags(geometry, bins)
-    return _gather(table.levels, bags, bins)
+    return _gather(table.levels, sampler(table, boxes.detach(), picture, level, bins, sampling_ratio), bins)

@@ -18,10 +18,12 @@ from torch import Tensor
 from maskrcnn.config import InputConfig, ModelConfig, Resize
 from maskrcnn.data.images import to_array
 from maskrcnn.errors import ConfigError, ImageError, InputError
+from maskrcnn.model.frame import OVERHANG
 from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.model.postprocess import Detections
 from maskrcnn.model.weights import build_filled, read
-from maskrcnn.ops.resize import padded_size, resize_image, target_size, to_tensor
+from maskrcnn.ops.paste import PASTINGS
+from maskrcnn.ops.resize import padded_size, place, resize_image, target_size, to_tensor
 from maskrcnn.structures import Instances, Patches
 
 Picture = str | Path | Image.Image | NDArray[np.generic]
@@ -54,8 +56,7 @@ def prepare(picture: Picture, config: InputConfig) -> Prepared:
             f"{name}: expected {_bands(config.bands)}, as the model was trained on, got {_bands(array.shape[2])}"
         )
     size_hw = (array.shape[0], array.shape[1])
-    target = target_size(config.resize, size_hw, config.min_size, config.max_size)
-    return Prepared(resize_image(to_tensor(array), target), size_hw)
+    return Prepared(resize_image(to_tensor(array), target_size(size_hw, config), config.sampling), size_hw)
 
 
 def _bands(count: int) -> str:
@@ -72,21 +73,24 @@ def to_instances(
         i: Which picture.
         resized_hw: The size that the network saw, without padding.
         size_hw: The size to give the objects in.
-        config: For the class names and the masks' threshold.
+        config: For the class names, where boxes end, and how masks are pasted.
     """
     found = int((detections.labels[i] >= 0).sum())
-    (h, w), (H, W) = resized_hw, size_hw
-    scale = np.array([W / w, H / h, W / w, H / h], dtype=np.float32)
-    boxes = detections.boxes[i, :found].float().cpu().numpy() * scale
+    pasting = PASTINGS[config.mask_head.paste]
+    end = OVERHANG[config.anchors.corners]
+    y, x = ((new - end) / max(old - end, 1) for new, old in zip(size_hw, resized_hw, strict=True))
+    scale, last = np.array([x, y, x, y], dtype=np.float32), np.array([0, 0, end, end], dtype=np.float32)
+    boxes = pasting.boxes((detections.boxes[i, :found].float().cpu().numpy() - last) * scale + last)
     patches = detections.masks[i, :found].float().cpu().numpy()
-    return Instances(
+    instances = Instances(
         size_hw,
         boxes,
         detections.labels[i, :found].cpu().numpy(),
         config.classes,
-        Patches(patches, boxes, size_hw, config.mask_head.threshold),
+        Patches(patches, boxes, size_hw, config.mask_head.threshold, pasting.paste),
         detections.scores[i, :found].float().cpu().numpy(),
     )
+    return instances[pasting.kept(boxes)]
 
 
 class Predictor:
@@ -142,17 +146,17 @@ class Predictor:
         for group in _same_shape(pictures, self.config.input):
             chosen = [pictures[i] for i in group]
             detections = self._run(chosen)
-            for place, i in enumerate(group):
+            for slot, i in enumerate(group):
                 pixels, size_hw = pictures[i]
                 resized_hw = (pixels.shape[1], pixels.shape[2])
-                results[i] = to_instances(detections, place, resized_hw, size_hw, self.config)
+                results[i] = to_instances(detections, slot, resized_hw, size_hw, self.config)
         return [results[i] for i in range(len(pictures))]
 
     def _run(self, pictures: Sequence[Prepared]) -> Detections:
         H, W = _padded(pictures[0], self.config.input)
         images = pictures[0].pixels.new_zeros(len(pictures), self.config.input.bands, H, W)
         for image, (pixels, _) in zip(images, pictures, strict=True):
-            image[:, : pixels.shape[1], : pixels.shape[2]] = pixels
+            place(pixels, image, self.config.input.resize)
         size_hw = torch.tensor([pixels.shape[1:] for pixels, _ in pictures])
         with torch.inference_mode():
             found: Detections = self.model(images.to(self.device), size_hw.to(self.device))
@@ -161,7 +165,7 @@ class Predictor:
 
 def _padded(picture: Prepared, config: InputConfig) -> tuple[int, int]:
     size_hw = (picture.pixels.shape[1], picture.pixels.shape[2])
-    return padded_size(config.resize, size_hw, config.max_size, config.divisor)
+    return padded_size(size_hw, config)
 
 
 def _same_shape(pictures: Sequence[Prepared], config: InputConfig) -> Iterator[list[int]]:
@@ -223,7 +227,8 @@ def load(
         min_size: Pixels of the short edge that the network sees; `max_size` grows and shrinks with it unless it is
             given too.
         max_size: Pixels of the long edge at most; a larger `min_size` comes down to it unless it is given too.
-        resize: `short_edge`, `square` (long edge of `max_size`) or `none`, the picture's own size.
+        resize: `short_edge`, `square` (long edge of `max_size`), `none`, the picture's own size, or another value of
+            `InputConfig.resize`.
         score_threshold: Drop detections below this probability.
         detections: Detections a picture at most.
         proposals: Proposals a picture after NMS.

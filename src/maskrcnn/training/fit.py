@@ -73,7 +73,7 @@ def augmentation(config: AugmentConfig, picture: InputConfig) -> Transform:
     parts += [Turn90(config.turn)] if config.turn else []
     parts += [RandomCrop(config.crop)] if config.crop < 1 else []
     parts += [Colour(config.colour, config.colour, config.colour)] if config.colour else []
-    parts += [Resize.of(picture)]
+    parts += [Resize(picture)]
     parts += [ScaleJitter(*config.scale)] if config.scale != (1.0, 1.0) else []
     return Compose(tuple(parts))
 

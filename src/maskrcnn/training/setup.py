@@ -96,7 +96,7 @@ def object_sides(dataset: Dataset, config: InputConfig) -> NDArray[np.float64]:
     sides = [np.zeros((0, 2))]
     for i in _looked_at(dataset):
         instances = dataset.instances(int(i))
-        target = target_size(config.resize, instances.size_hw, config.min_size, config.max_size)
+        target = target_size(instances.size_hw, config)
         boxes = instances.boxes[~instances.crowd].astype(np.float64)
         sides.append((boxes[:, 2:] - boxes[:, :2]) * (target[0] / instances.size_hw[0]))
     return np.concatenate(sides)

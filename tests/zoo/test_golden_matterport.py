@@ -1,0 +1,241 @@
+"""Outputs of Matterport's code, stage by stage, from its own file format."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+import torch
+from stages import SCORES, assert_close, assert_same_instances, head_outputs, load_module, order_of
+from torch import Tensor
+
+from maskrcnn.config import ModelConfig
+from maskrcnn.model.mask_rcnn import MaskRCNN
+from maskrcnn.model.weights import build_filled
+from maskrcnn.ops.paste import paste_zero_edge
+from maskrcnn.ops.resize import padded_size, place, resize_image, target_size, to_tensor
+from maskrcnn.ops.roi_align import SAMPLERS, build_table, roi_align
+from maskrcnn.prediction.predictor import to_instances
+from maskrcnn.zoo import Foreign, read_foreign
+
+GOLDEN = Path(__file__).parents[2] / "../shared/golden/matterport"
+MEAN = np.array([123.7, 116.8, 103.9])
+# what the golden runs were given, beside the project's defaults
+SMALL: dict[str, Any] = {
+    "input": {"min_size": 192, "max_size": 256},
+    "anchors": {"sizes": [[16.0], [32.0], [64.0], [128.0], [256.0]]},
+    "rpn": {"proposals": 100},
+    "detect": {"score_threshold": 0.0, "detections": 30},
+}
+PAD64 = {"resize": "centred", "min_size": 128}
+CASES: dict[str, dict[str, Any]] = {
+    "batch2": {},
+    "none": {"input": {"resize": "none"}},
+    "pad64": {"input": PAD64},
+    "pad64_scale": {"input": {**PAD64, "min_scale": 1.5}},
+    "stride2": {"rpn": {"stride": 2}},
+    "zeropad": {"rpn": {"nms_iou": 0.05, "pre_nms": 1000}},
+    "default": {"rpn": {"proposals": 1000}, "detect": {"score_threshold": 0.7, "detections": 100}},
+}
+
+
+class Given(NamedTuple):
+    """A batch as their network saw it."""
+
+    images: Tensor
+    size_hw: Tensor
+
+
+@pytest.fixture(scope="module")
+def foreign(tmp_path_factory: pytest.TempPathFactory) -> Foreign:
+    pytest.importorskip("h5py")
+    if not GOLDEN.exists():
+        pytest.skip("../shared/golden is not here")
+    path = tmp_path_factory.mktemp("matterport") / "w.h5"
+    load_module(GOLDEN / "make_weights.py").main(str(path))
+    found = read_foreign(path)
+    path.unlink()
+    return found
+
+
+@pytest.fixture(scope="module")
+def single(foreign: Foreign) -> Any:
+    return np.load(GOLDEN / "detect.npz")
+
+
+@pytest.fixture(scope="module")
+def model(foreign: Foreign) -> MaskRCNN:
+    return make(foreign, {})
+
+
+def make(foreign: Foreign, *changes: dict[str, Any]) -> MaskRCNN:
+    values = foreign.config.model_dump(mode="json")
+    for change in (SMALL, *changes):
+        for part, given in change.items():
+            values[part].update(given)
+    return build_filled(ModelConfig.parse(values), foreign.tensors, "golden")
+
+
+def given(molded: np.ndarray, window: np.ndarray) -> Given:
+    """Take the mean out of their input again, which leaves whole numbers."""
+    images = np.round(molded + MEAN).astype(np.uint8)
+    size_hw = np.stack([window[:, 2] - window[:, 0], window[:, 3] - window[:, 1]], axis=1)
+    return Given(torch.from_numpy(images).permute(0, 3, 1, 2), torch.from_numpy(size_hw))
+
+
+def shares(boxes: Tensor, images: Tensor) -> np.ndarray:
+    """Turn boxes of the model into theirs: y1, x1, y2, x2, as shares of the last pixel."""
+    last = torch.tensor(images.shape[-2:]).repeat(2) - 1
+    return (boxes[..., [1, 0, 3, 2]] / last).numpy()
+
+
+def pixels(boxes: np.ndarray, images: Tensor) -> np.ndarray:
+    last = np.tile(np.array(images.shape[-2:]) - 1, 2)
+    return (boxes * last)[..., [1, 0, 3, 2]].astype(np.float32)
+
+
+def their_results(golden: Any, name: str) -> tuple[np.ndarray, ...]:
+    boxes = golden[f"{name}rois"][:, [1, 0, 3, 2]].astype(np.float32)
+    return boxes, golden[f"{name}scores"], golden[f"{name}class_ids"] - 1, golden[f"{name}masks"].transpose(2, 0, 1)
+
+
+def test_features(model: MaskRCNN, single: Any) -> None:
+    layers = np.load(GOLDEN / "activations_small.npz")
+    images, size_hw = given(single["molded_image"], single["window"])
+    with torch.inference_mode():
+        assert np.abs(model.normalise(images, size_hw).permute(0, 2, 3, 1) - single["molded_image"]).max() < 1e-4
+        stages = model.backbone(model.normalise(images, size_hw))
+        names = ["res2c_out", "res3d_out", "res4f_out", "res5c_out", *(f"fpn_p{i}" for i in range(2, 7))]
+        for name, level in zip(names, [*stages, *model.pyramid(stages)], strict=True):
+            positions = torch.from_numpy(layers[f"{name}__ix"])
+            found = level.permute(0, 2, 3, 1).flatten()[positions]
+            assert_close(found, layers[f"{name}__val"], float(layers[f"{name}__meanstd"][1]))
+
+
+def test_anchors_and_their_scores(model: MaskRCNN, single: Any) -> None:
+    """Their anchors of a cell go by width / height, ours by height / width; deltas have a unit there."""
+    images, size_hw = given(single["molded_image"], single["window"])
+    with torch.inference_mode():
+        features = model.features(images, size_hw)
+        scores = model.rpn(features)
+        anchors = torch.cat([model.frame.enter(level) for level in model._anchors(features)])
+    logits, deltas = (torch.cat(list(levels), dim=1)[0] for levels in scores)
+    order = torch.arange(len(anchors)).view(-1, 3).flip(1).flatten()
+    assert np.abs(shares(anchors[order], images) - single["anchors_norm"]).max() < 1e-5
+    assert np.abs(logits[order].sigmoid().numpy() - single["out_rpn_class"][0, :, 1]).max() <= SCORES
+    units = torch.tensor([0.1, 0.1, 0.2, 0.2])
+    assert_close((deltas[order] / units)[:, [1, 0, 3, 2]], single["out_rpn_bbox"][0])
+
+
+def compare(model: MaskRCNN, batch: Given, golden: Any, prefix: str) -> Any:
+    """Compare proposals, heads on their proposals, and detections; give what the whole model finds."""
+    rois, detections = golden[f"{prefix}rpn_rois"], golden[f"{prefix}detections"]
+    with torch.inference_mode():
+        features = model.features(*batch)
+        proposals = model.propose(features, batch.size_hw)
+        for boxes, logits, own in zip(proposals.boxes, proposals.logits, rois, strict=True):
+            order_of(boxes.numpy(), logits.sigmoid().numpy(), pixels(own, batch.images))
+        _, class_logits, deltas = head_outputs(model, features, list(pixels(rois, batch.images)))
+        probabilities = class_logits.softmax(dim=1).roll(1, 1).view(golden[f"{prefix}mrcnn_class"].shape)
+        assert np.abs(probabilities.numpy() - golden[f"{prefix}mrcnn_class"]).max() <= SCORES
+        theirs = golden[f"{prefix}mrcnn_bbox"][:, :, 1:].reshape(len(deltas), -1, 4)
+        assert_close(deltas[..., [1, 0, 3, 2]], theirs)
+        boxes, scores, labels = model.detect(model.table(features), proposals, batch.size_hw)
+        found = model(*batch)
+    masks = golden[f"{prefix}mrcnn_mask"]
+    for i, own in enumerate(detections):
+        n = int((own[:, 4] > 0).sum())
+        assert (labels[i] >= 0).sum() == n
+        order = order_of(boxes[i, :n].numpy(), scores[i, :n].numpy(), pixels(own[:n, :4], batch.images))
+        assert np.abs(scores[i].numpy()[order] - own[:n, 5]).max() <= SCORES
+        assert np.array_equal(labels[i].numpy()[order] + 1, own[:n, 4])
+        expected = masks[i][np.arange(n), :, :, own[:n, 4].astype(int)]
+        assert np.abs(found.masks[i].numpy()[order] - expected).max() < 1e-3
+    return found
+
+
+def test_one_picture(model: MaskRCNN, single: Any) -> None:
+    batch = given(single["molded_image"], single["window"])
+    found = compare(model, batch, single, "out_")
+    instances = to_instances(found, 0, tuple(batch.size_hw[0].tolist()), single["image"].shape[:2], model.config)
+    assert_same_instances(instances, *their_results(single, ""))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_other_settings(foreign: Foreign, name: str) -> None:
+    golden = np.load(GOLDEN / "detect_extra.npz")
+    model = make(foreign, CASES[name])
+    batch = given(golden[f"{name}_molded"], golden[f"{name}_window"])
+    found = compare(model, batch, golden, f"{name}_out_")
+    for i, size_hw in enumerate(batch.size_hw.tolist()):
+        instances = to_instances(found, i, tuple(size_hw), golden[f"{name}_{i}_image"].shape[:2], model.config)
+        assert_same_instances(instances, *their_results(golden, f"{name}_{i}_"))
+
+
+@pytest.mark.parametrize("name", ["down_tall", "exact", "tiny", "wide"])
+def test_other_sizes(model: MaskRCNN, name: str) -> None:
+    golden = np.load(GOLDEN / "detect_cases.npz")
+    batch = given(golden[f"{name}_molded"], golden[f"{name}_window"])
+    with torch.inference_mode():
+        found = model(*batch)
+    instances = to_instances(
+        found, 0, tuple(batch.size_hw[0].tolist()), golden[f"{name}_image"].shape[:2], model.config
+    )
+    assert_same_instances(instances, *their_results(golden, f"{name}_"))
+
+
+def resizings() -> list[tuple[str, dict[str, Any]]]:
+    square, pad64 = {"resize": "centred_square"}, {"resize": "centred", "divisor": 64}
+    return [
+        ("sq_up", {**square, "min_size": 192, "max_size": 256}),
+        ("sq_down", {**square, "min_size": 192, "max_size": 256}),
+        ("sq_noise_up", {**square, "min_size": 128, "max_size": 192, "divisor": 64}),
+        ("sq_minscale", {**square, "min_size": 1, "max_size": 256, "min_scale": 2.0}),
+        ("sq_clip", {**square, "min_size": 192, "max_size": 256}),
+        ("pad64", {**pad64, "min_size": 128}),
+        ("pad64_scale2", {**pad64, "min_size": 1, "min_scale": 2.0}),
+    ]
+
+
+@pytest.mark.parametrize(("name", "changes"), resizings())
+def test_resized_pictures_and_their_place(foreign: Foreign, name: str, changes: dict[str, Any]) -> None:
+    """Their libraries' versions differ by one grey level on up to 1.7 % of the values."""
+    golden = np.load(GOLDEN / "utils_golden.npz")
+    config = foreign.config.input.change(**changes)
+    image, expected = golden[f"resize_{name}_in"], golden[f"resize_{name}_out"]
+    resized_hw = target_size(image.shape[:2], config)
+    resized = resize_image(to_tensor(image), resized_hw, config.sampling)
+    room = torch.zeros(3, *padded_size(resized_hw, config), dtype=torch.uint8)
+    y, x = place(resized, room, config.resize)
+    assert [y, x, y + resized_hw[0], x + resized_hw[1]] == golden[f"resize_{name}_window"].tolist()
+    difference = np.abs(room.permute(1, 2, 0).numpy().astype(int) - expected)
+    assert difference.max() <= 1
+    assert (difference > 0).mean() <= 0.017
+
+
+@pytest.mark.parametrize("i", range(6))
+def test_pasted_masks(i: int) -> None:
+    if not GOLDEN.exists():
+        pytest.skip("../shared/golden is not here")
+    golden = np.load(GOLDEN / "utils_golden.npz")
+    box = golden[f"unmold{i}_box"][[1, 0, 3, 2]].astype(np.float32)
+    x, y, pixels = paste_zero_edge(golden[f"unmold{i}_mask"], box, (80, 90))
+    plane = np.zeros((80, 90), dtype=np.bool_)
+    plane[y : y + pixels.shape[0], x : x + pixels.shape[1]] = pixels
+    assert (plane != golden[f"unmold{i}_out"]).sum() <= 1
+
+
+@pytest.mark.parametrize("bins", [7, 14, 1])
+def test_cut_regions(bins: int) -> None:
+    """Boxes are shares of the last pixel of a picture; here of a level itself."""
+    if not GOLDEN.exists():
+        pytest.skip("../shared/golden is not here")
+    golden = np.load(GOLDEN / "utils_golden.npz")
+    level = torch.from_numpy(golden["cr_feat"]).permute(0, 3, 1, 2)
+    boxes = torch.from_numpy(pixels(golden["cr_boxes"], level))
+    zero = torch.zeros(len(boxes), dtype=torch.int64)
+    picture = torch.from_numpy(golden["cr_ix"]).long()
+    found = roi_align(build_table([level], [1]), boxes, picture, zero, bins, 2, SAMPLERS["corners"])
+    assert_close(found.permute(0, 2, 3, 1), golden[f"cr_{bins}x{bins}"])
