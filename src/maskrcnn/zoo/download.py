@@ -97,11 +97,11 @@ def place_of(url: str) -> Path:
     """
     url = urldefrag(url).url
     parts = urlsplit(url)
-    names = [parts.netloc, *(part for part in parts.path.split("/") if part)]
+    names = [part for part in parts.path.split("/") if part] or ["index"]
     safe = [re.sub(r"[^\w.-]|^\.+$", "_", name) for name in names]
-    if parts.query or safe != names:  # two addresses must not share a place
+    if parts.query or parts.path != "/".join(["", *safe]):  # two addresses must not share a place
         safe[-1] = f"{hashlib.sha256(url.encode()).hexdigest()[:8]}-{safe[-1]}"
-    return cache_folder().joinpath(*safe)
+    return cache_folder().joinpath(re.sub(r"[^\w.-]", "_", parts.netloc), *safe)
 
 
 # ---- fetching
