@@ -184,7 +184,7 @@ def run_training(
     dataset: Path,
     out: Path,
     val: Path | None,
-    weights: Path | None,
+    weights: str | None,
     resume: bool,
     preset: str | None,
     flags: Flags,

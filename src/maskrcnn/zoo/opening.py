@@ -1,0 +1,197 @@
+"""Weight files of any kind, this package's own and others', opened the same way."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from maskrcnn.config import ModelConfig
+from maskrcnn.errors import InputError, WeightsError
+from maskrcnn.files import replacing
+from maskrcnn.model.weights import KIND, Weights, build_filled, read, save
+from maskrcnn.zoo import read_foreign
+from maskrcnn.zoo.export import export
+from maskrcnn.zoo.ledger import Entry
+from maskrcnn.zoo.published import resolve
+
+# a zip or a pickle, as torch.save and others write them; HDF5
+_FOREIGN = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"(d", b"}q", b"\x89HDF\r\n\x1a\n")
+
+
+class Opened(NamedTuple):
+    """What a weight file holds, in this package's own terms.
+
+    Attributes:
+        path: The file.
+        kind: `maskrcnn`, or the project that it comes from, as `Foreign` names it.
+        weights: Settings and tensors; of a backbone alone only `backbone` and `input` come from the file, and only
+            `backbone.*` is filled.
+        ledger: Of another project's file one line a tensor of it; of an own file nothing.
+        complete: False for a backbone alone.
+    """
+
+    path: Path
+    kind: str
+    weights: Weights
+    ledger: tuple[Entry, ...]
+    complete: bool
+
+    def ignored(self) -> list[Entry]:
+        """Return the tensors of the file that are not used."""
+        return [entry for entry in self.ledger if entry.outcome == "ignored"]
+
+
+def open_file(source: str | os.PathLike[str], classes: Sequence[str] | None = None) -> Opened:
+    """Read a weight file of any kind, a whole model or a backbone.
+
+    Args:
+        source: A path, an address, or the name of a published model, as `resolve` takes them.
+        classes: Names of its foreground classes in its own order; by default those in the file or, where it has
+            none, those that its kind is known for.
+
+    Raises:
+        WeightsError: There is no such file, it is of no known kind, or does not hold what its kind should.
+        ConfigError: Its settings do not fit this version.
+        OutputError: What had to be fetched can't be kept.
+    """
+    path = resolve(source)
+    if not _is_foreign(path):
+        weights = read(path)
+        return Opened(path, KIND, _renamed(weights, classes, path), (), complete=True)
+    foreign = read_foreign(path, classes=classes)
+    metadata = {"origin": foreign.kind, "origin_file": path.name}
+    return Opened(
+        path, foreign.kind, Weights(foreign.config, foreign.tensors, metadata), foreign.ledger, foreign.complete
+    )
+
+
+def open_weights(source: str | os.PathLike[str], classes: Sequence[str] | None = None) -> Weights:
+    """Read a model from a file of any kind.
+
+    Args:
+        source: As `open_file` takes it.
+        classes: Likewise.
+
+    Raises:
+        WeightsError: As by `open_file`, or the file holds a backbone alone.
+        ConfigError: Its settings do not fit this version.
+        OutputError: What had to be fetched can't be kept.
+    """
+    return _whole(open_file(source, classes)).weights
+
+
+def _is_foreign(path: Path) -> bool:
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(8).startswith(_FOREIGN)
+
+
+def _renamed(weights: Weights, classes: Sequence[str] | None, path: Path) -> Weights:
+    """Give the classes of an own file other names."""
+    if classes is None:
+        return weights
+    known = weights.config.classes
+    if len(classes) != len(known):
+        raise WeightsError(f"{path}: expected {len(known)} class names ({', '.join(known[:10])}), got {len(classes)}")
+    return weights._replace(config=weights.config.change(classes=list(classes)))
+
+
+def _whole(opened: Opened) -> Opened:
+    if not opened.complete:
+        raise WeightsError(
+            f"{opened.path}: expected a whole model, got a {opened.kind} without heads; training can start from it"
+        )
+    return opened
+
+
+# ---- converting
+
+
+class Conversion(NamedTuple):
+    """What became of a file.
+
+    Attributes:
+        opened: The file.
+        config: The settings of the model that was written.
+        notes: What another project's file can't say, or says differently, a sentence each.
+    """
+
+    opened: Opened
+    config: ModelConfig
+    notes: tuple[str, ...]
+
+
+def _write_own(opened: Opened, out: Path) -> tuple[str, ...]:
+    model = build_filled(opened.weights.config, opened.weights.tensors, str(opened.path))
+    kept = {name: opened.weights.metadata[name] for name in ("origin", "origin_file") if name in opened.weights.metadata}
+    save(model, out, kept)
+    return ()
+
+
+def _write_torchvision(opened: Opened, out: Path) -> tuple[str, ...]:
+    tensors, notes = _exported(opened, "torchvision")
+    with replacing(out) as temporary:
+        torch.save(dict(tensors), temporary)
+    return notes
+
+
+def _write_detectron2(opened: Opened, out: Path) -> tuple[str, ...]:
+    tensors, notes = _exported(opened, "detectron2")
+    arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
+    content = {"model": arrays, "__author__": "maskrcnn", "matching_heuristics": False}
+    with replacing(out) as temporary, temporary.open("wb") as file:
+        pickle.dump(content, file)
+    return notes
+
+
+def _exported(opened: Opened, kind: str) -> tuple[Mapping[str, Tensor], tuple[str, ...]]:
+    model = build_filled(opened.weights.config, opened.weights.tensors, str(opened.path))
+    exported = export(model, kind)
+    return exported.tensors, tuple(exported.notes)
+
+
+TARGETS = {
+    KIND: (".safetensors", _write_own),
+    "torchvision": (".pth", _write_torchvision),
+    "detectron2": (".pkl", _write_detectron2),
+}
+
+
+def convert(
+    source: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    *,
+    classes: Sequence[str] | None = None,
+    to: str = KIND,
+) -> Conversion:
+    """Write the model in a file of any kind as a file of this package, or of another project.
+
+    Args:
+        source: As `open_file` takes it.
+        out: `.safetensors`, or `.pth` and `.pkl` for torchvision and Detectron2.
+        classes: As for `open_file`.
+        to: `maskrcnn`, `torchvision` or `detectron2`.
+
+    Raises:
+        InputError: `out` has another suffix or is the source itself, or there is no such target.
+        WeightsError: The source can't be read, or holds what the target can't express.
+        OutputError: `out` can't be written.
+    """
+    if to not in TARGETS:
+        raise InputError(f"to: expected one of {', '.join(TARGETS)}, got {to}")
+    suffix, write = TARGETS[to]
+    target = Path(out)
+    if target.suffix != suffix:
+        raise InputError(f"{target}: expected a name that ends in {suffix}, got '{target.suffix}'")
+    opened = _whole(open_file(source, classes))
+    if target.exists() and target.samefile(opened.path):
+        raise InputError(f"{target}: expected another file than the one that is converted")
+    notes = write(opened, target)
+    return Conversion(opened, opened.weights.config, notes)
