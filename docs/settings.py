@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from inspect import getdoc
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -166,12 +167,20 @@ def _code(value: Any) -> str:
 
 def _values(field: FieldInfo) -> str:
     """Say in a few words what a field may hold."""
-    kind = field.annotation
+    return _kind_of(field.annotation, field.metadata)
+
+
+def _kind_of(kind: Any, metadata: Sequence[Any] = ()) -> str:
     if get_origin(kind) is Literal:
         return ", ".join(_code(value) for value in get_args(kind))
-    words = {bool: "true, false", int: "whole number", float: "number", str: "text"}
+    if get_origin(kind) is Annotated:
+        inner, *metadata = get_args(kind)
+        return _kind_of(inner, [limit for field in metadata for limit in getattr(field, "metadata", [field])])
+    if get_origin(kind) in (Union, UnionType):
+        return ", ".join(map(_kind_of, get_args(kind)))
+    words = {bool: "true, false", int: "whole number", float: "number", str: "text", NoneType: "null"}
     what = words.get(kind, "list") if isinstance(kind, type) else "list"
-    limits = [text for text in map(_limit, field.metadata) if text]
+    limits = [text for text in map(_limit, metadata) if text]
     return f"{what} {' and '.join(limits)}".strip()
 
 

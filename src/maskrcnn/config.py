@@ -21,7 +21,15 @@ Positive = Annotated[float, Field(gt=0)]
 Depth = Literal["resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "resnext101_32x8d"]
 Norm = Literal["frozen", "batch", "group"]
 HeadNorm = Literal["none", "batch", "group"]
-Resize = Literal["short_edge", "square", "none"]
+Resize = Literal["short_edge", "square", "centred_square", "centred", "none"]
+Sampling = Literal["antialias", "plain", "zero_edge"]
+Corners = Literal["exclusive", "inclusive"]
+Rounding = Literal["exact", "whole"]
+Ranking = Literal["level", "all"]
+LevelRule = Literal["floor", "floor_after", "round"]
+Sampler = Literal["average", "unaligned", "corners"]
+Choice = Literal["every", "best"]
+Paste = Literal["centres", "padded", "zero_edge"]
 Layers = Literal["heads", "3+", "4+", "5+", "all"]
 
 
@@ -107,17 +115,25 @@ class InputConfig(Settings):
         mean: One a band, in the picture's own units (0 to 255 for 8 bits); subtracted.
         std: One a band, the same units; divided by.
         resize: `short_edge` scales the short edge to `min_size` unless the long one would pass `max_size`; `square`
-            scales the long edge to `max_size` and pads to a square; `none` leaves the size.
+            scales the long edge to `max_size` and pads to a square; `none` leaves the size. Two ways only enlarge, to
+            a short edge of `min_size`, and put the picture in the middle of black: `centred_square` of a square of
+            `max_size`, which the picture is shrunk to where it is larger; `centred` of the next multiples of `divisor`.
+        sampling: How pixels of another size are made. `antialias` is bilinear, averages where the picture shrinks, and
+            rounds; `plain` is bilinear without averaging or rounding, and cuts fractions off the size; `zero_edge`
+            is bilinear with black round the picture, cuts fractions off the values, and rounds half sizes to even.
         min_size: Pixels of the short edge.
         max_size: Pixels the long edge may have at most.
+        min_scale: The centred ways enlarge by at least this factor; 0 leaves it to `min_size`.
         divisor: Height and width are padded to a multiple of this many pixels.
     """
 
     mean: tuple[float, ...] = (123.675, 116.28, 103.53)
     std: tuple[Positive, ...] = (58.395, 57.12, 57.375)
     resize: Resize = "short_edge"
+    sampling: Sampling = "antialias"
     min_size: Count = 800
     max_size: Count = 1333
+    min_scale: Annotated[float, Field(ge=0)] = 0.0
     divisor: Literal[32, 64, 128] = 32
 
     @model_validator(mode="after")
@@ -142,11 +158,13 @@ class BackboneConfig(Settings):
         norm: `frozen` keeps batch statistics and scales as they were loaded; `batch` learns them; `group` uses
             groups of channels of one picture, the choice for training from scratch with small batches.
         stride_in: Which convolution of a bottleneck halves the picture: the first 1x1 or the 3x3.
+        pool_padding: Where the stem's max-pooling goes over the border: on `both` sides, or only `after` the last cell.
     """
 
     depth: Depth = "resnet50"
     norm: Norm = "frozen"
     stride_in: Literal["1x1", "3x3"] = "3x3"
+    pool_padding: Literal["both", "after"] = "both"
 
 
 class PyramidConfig(Settings):
@@ -167,6 +185,9 @@ class AnchorConfig(Settings):
     Attributes:
         sizes: For each of the five levels the square roots of the anchors' areas, in pixels of the resized picture.
         ratios: Height / width of the anchors, the same at every level.
+        corners: Where a box ends for proposals, regions and detections: `exclusive` is the right and lower border of
+            its last pixel, `inclusive` the last pixel itself, one less.
+        rounding: `exact` anchors every stride; or `whole` pixels, every padded size // cells of the level.
     """
 
     sizes: Annotated[tuple[Annotated[tuple[Positive, ...], Len(1)], ...], Len(5, 5)] = (
@@ -177,6 +198,8 @@ class AnchorConfig(Settings):
         (512.0,),
     )
     ratios: Annotated[tuple[Positive, ...], Len(1)] = (0.5, 1.0, 2.0)
+    corners: Corners = "exclusive"
+    rounding: Rounding = "exact"
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -196,12 +219,15 @@ class RPNConfig(Settings):
     Attributes:
         channels: Channels of its 3x3 convolutions; 0 takes the pyramid's.
         depth: How many 3x3 convolutions.
+        stride: Only every so many cells of a level, down and across, have anchors.
+        ranking: `level` takes the best anchors of each level and suppresses within it; `all` treats the levels as one,
+            and in inference passes boxes without area on where proposals are missing.
         positive_iou: An anchor that overlaps an object by at least this is positive.
         negative_iou: An anchor that overlaps every object by less than this is negative.
         samples: Anchors a picture that the loss looks at.
         positive_fraction: Share of positives among them, at most.
         beta: Where the box loss turns from a parabola into a line, in units of deltas; 0 is L1.
-        pre_nms_train: Best anchors a level that enter NMS in training.
+        pre_nms_train: Best anchors a level, or of `all`, that enter NMS in training.
         pre_nms: The same in inference.
         proposals_train: Proposals a picture after NMS in training.
         proposals: The same in inference.
@@ -211,6 +237,8 @@ class RPNConfig(Settings):
 
     channels: Annotated[int, Field(ge=0)] = 0
     depth: Count = 1
+    stride: Count = 1
+    ranking: Ranking = "level"
     positive_iou: Probability = 0.7
     negative_iou: Probability = 0.3
     samples: Count = 256
@@ -222,6 +250,21 @@ class RPNConfig(Settings):
     proposals: Count = 1000
     nms_iou: Probability = 0.7
     min_side: Annotated[float, Field(ge=0)] = 1e-3
+
+
+class RegionsConfig(Settings):
+    """How regions are cut out of the pyramid, for boxes and masks alike.
+
+    Attributes:
+        level: A region's level from the side s of a square of its area: 4 + log2(s / 224), `floor` with 1e-8 added
+            inside the logarithm, `floor_after` with 1e-6 outside it, `round` to the nearest, halves to even.
+        sampler: What a cell of the pooled region is: `average` of bilinear samples at exact places; `unaligned`, the
+            same half a cell further and with sides of at least one cell; `corners`, one sample each on a grid from
+            corner to corner, zero outside the level.
+    """
+
+    level: LevelRule = "floor"
+    sampler: Sampler = "average"
 
 
 class BoxHeadConfig(Settings):
@@ -268,6 +311,9 @@ class MaskHeadConfig(Settings):
         class_agnostic: One mask for all classes instead of one a class.
         samples: Positive regions a picture that the loss looks at, at most.
         threshold: A pixel belongs to the object where the mask's probability is at least this.
+        paste: How a mask gets into the picture. `centres` samples it at the centres of the box's pixels; `padded` pads
+            it by a cell, cuts fractions off the box's corners, ends a pixel later, and wants more than the threshold;
+            `zero_edge` rounds the boxes, of results too, and never falls below the mask's least probability.
     """
 
     channels: Count = 256
@@ -278,6 +324,7 @@ class MaskHeadConfig(Settings):
     class_agnostic: bool = False
     samples: Count = 512
     threshold: Probability = 0.5
+    paste: Paste = "centres"
 
 
 class DetectConfig(Settings):
@@ -285,6 +332,7 @@ class DetectConfig(Settings):
 
     Attributes:
         score_threshold: Only detections above this probability are kept.
+        choice: `every` class of a region may become a detection, or only its `best`, and only if that is no background.
         nms_iou: A detection that overlaps a better one of its class by more than this is dropped.
         detections: Detections a picture, at most.
         candidates: Pairs of region and class that enter NMS, the best ones, at most.
@@ -292,6 +340,7 @@ class DetectConfig(Settings):
     """
 
     score_threshold: Probability = 0.05
+    choice: Choice = "every"
     nms_iou: Probability = 0.5
     detections: Count = 100
     candidates: Count = 10_000
@@ -304,7 +353,7 @@ class ModelConfig(Settings):
     Attributes:
         classes: Names of the K foreground classes in label order.
         ignored_overlap: An anchor or region of which more than this share lies in an ignored region is not background.
-        delta_clamp: Largest dw and dh that a box is decoded with, the logarithm of a factor.
+        delta_clamp: Largest dw and dh that a box is decoded with, the logarithm of a factor; null for no limit.
     """
 
     classes: Annotated[tuple[str, ...], Len(1)]
@@ -313,11 +362,12 @@ class ModelConfig(Settings):
     pyramid: PyramidConfig = PyramidConfig()
     anchors: AnchorConfig = AnchorConfig()
     rpn: RPNConfig = RPNConfig()
+    regions: RegionsConfig = RegionsConfig()
     box_head: BoxHeadConfig = BoxHeadConfig()
     mask_head: MaskHeadConfig = MaskHeadConfig()
     detect: DetectConfig = DetectConfig()
     ignored_overlap: Probability = 0.5
-    delta_clamp: Positive = 4.135166556742356
+    delta_clamp: Positive | None = 4.135166556742356
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
