@@ -387,7 +387,7 @@ def synth(
   maskrcnn weights list
   maskrcnn weights list --json > models.json
 
-In Python: maskrcnn.zoo.published.PUBLISHED
+In Python: maskrcnn.zoo.PUBLISHED
 """,
 )
 def list_(
@@ -414,7 +414,7 @@ def list_(
   maskrcnn weights info mask_rcnn_coco.h5
   maskrcnn weights info torchvision/maskrcnn_resnet50_fpn
 
-In Python: maskrcnn.zoo.opening.open_file
+In Python: maskrcnn.zoo.open_file
 """
 )
 def info(
@@ -437,7 +437,7 @@ def info(
   maskrcnn weights convert model.pth model.safetensors --classes cat,dog
   maskrcnn weights convert run/model.safetensors model.pth --to torchvision
 
-In Python: maskrcnn.zoo.opening.convert
+In Python: maskrcnn.zoo.convert
 """
 )
 def convert(

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from maskrcnn.cli.words import give, say
+from maskrcnn.errors import InputError
 from maskrcnn.zoo.download import place_of
 from maskrcnn.zoo.published import PUBLISHED, Published
 
@@ -121,12 +122,26 @@ def ignored_lines(ledger: Sequence[Entry]) -> list[str]:
 # ---- convert
 
 
+def parse_names(text: str) -> list[str]:
+    """Read names with commas between them.
+
+    >>> parse_names("cat, hot dog")
+    ['cat', 'hot dog']
+
+    Raises:
+        InputError: There is nothing between two commas.
+    """
+    names = [name.strip() for name in text.split(",")]
+    if not all(names):
+        raise InputError(f"--classes: expected names with commas between them, got an empty one in {text!r}")
+    return names
+
+
 def run_conversion(source: str, out: Path, classes: str | None, to: str) -> None:
     """Convert a file, and say what was left out."""
     from maskrcnn.zoo.opening import convert
 
-    names = None if classes is None else [name.strip() for name in classes.split(",")]
-    done = convert(source, out, classes=names, to=to)
+    done = convert(source, out, classes=None if classes is None else parse_names(classes), to=to)
     ledger = done.opened.ledger
     if ledger:
         say(f"{done.opened.kind}: {len(ledger) - len(done.opened.ignored())} of {len(ledger)} tensors used")

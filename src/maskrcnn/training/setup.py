@@ -153,9 +153,7 @@ class Start(NamedTuple):
     transfers: Sequence[Transfer]
 
 
-def start_model(
-    dataset: Dataset, weights: Opened | None, preset: str, changes: Mapping[str, Any], seed: int
-) -> Start:
+def start_model(dataset: Dataset, weights: Opened | None, preset: str, changes: Mapping[str, Any], seed: int) -> Start:
     """Build the model that a run begins with.
 
     Args:

@@ -15,13 +15,13 @@ from maskrcnn.config import ModelConfig
 from maskrcnn.errors import InputError, WeightsError
 from maskrcnn.files import replacing
 from maskrcnn.model.weights import KIND, Weights, build_filled, read, save
-from maskrcnn.zoo import read_foreign
 from maskrcnn.zoo.export import export
 from maskrcnn.zoo.ledger import Entry
 from maskrcnn.zoo.published import resolve
+from maskrcnn.zoo.reading import read_foreign
 
-# a zip or a pickle, as torch.save and others write them; HDF5
-_FOREIGN = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"(d", b"}q", b"\x89HDF\r\n\x1a\n")
+# HDF5, a zip, pickles of any age
+_FOREIGN = (b"\x89HDF\r\n\x1a\n", b"PK\x03\x04", *(bytes([0x80, i]) for i in range(2, 6)), b"(", b"}", b"ccollections")
 
 
 class Opened(NamedTuple):
@@ -61,6 +61,7 @@ def open_file(source: str | os.PathLike[str], classes: Sequence[str] | None = No
         OutputError: What had to be fetched can't be kept.
     """
     path = resolve(source)
+    _check_no_state_of_a_run(path)
     if not _is_foreign(path):
         weights = read(path)
         return Opened(path, KIND, _renamed(weights, classes, path), (), complete=True)
@@ -90,7 +91,13 @@ def _is_foreign(path: Path) -> bool:
     if not path.is_file():
         return False
     with path.open("rb") as file:
-        return file.read(8).startswith(_FOREIGN)
+        return file.read(16).startswith(_FOREIGN)
+
+
+def _check_no_state_of_a_run(path: Path) -> None:
+    model = path.parent.parent / "model.safetensors"
+    if path.suffix == ".ckpt" and path.is_file() and model.is_file():
+        raise WeightsError(f"{path}: expected a model file, got a checkpoint of a run; did you mean {model}?")
 
 
 def _renamed(weights: Weights, classes: Sequence[str] | None, path: Path) -> Weights:
@@ -130,7 +137,9 @@ class Conversion(NamedTuple):
 
 def _write_own(opened: Opened, out: Path) -> tuple[str, ...]:
     model = build_filled(opened.weights.config, opened.weights.tensors, str(opened.path))
-    kept = {name: opened.weights.metadata[name] for name in ("origin", "origin_file") if name in opened.weights.metadata}
+    kept = {
+        name: opened.weights.metadata[name] for name in ("origin", "origin_file") if name in opened.weights.metadata
+    }
     save(model, out, kept)
     return ()
 

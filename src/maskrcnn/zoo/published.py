@@ -95,6 +95,11 @@ _DETECTRON2_MODELS: tuple[Row, ...] = (
         )
     ),
 )
+_DETECTRON2_BACKBONES: tuple[Row, ...] = (
+    ("R-50", "ImageNetPretrained/MSRA/R-50.pkl", None, None, None),
+    ("R-101", "ImageNetPretrained/MSRA/R-101.pkl", None, None, None),
+    ("X-101-32x8d", "ImageNetPretrained/FAIR/X-101-32x8d.pkl", None, None, None),
+)
 _DETECTRON = "https://dl.fbaipublicfiles.com/detectron/"
 _BASELINES = "12_2017_baselines/e2e_mask_rcnn_"
 _TRAINED = "/output/train/coco_2014_train%3Acoco_2014_valminusminival/generalized_rcnn/model_final.pkl"
@@ -151,6 +156,7 @@ _FAMILIES: tuple[tuple[str, str, str, str, tuple[Row, ...]], ...] = (
         (("balloon", "v2.1/mask_rcnn_balloon.h5", None, None, None),),
     ),
     ("torchvision", _TORCHVISION, f"BSD-3-Clause{_OF_THE_CODE}", "ImageNet", _TORCHVISION_BACKBONES),
+    ("detectron2", _DETECTRON2, "CC-BY-SA-3.0", "ImageNet", _DETECTRON2_BACKBONES),
     ("detectron", _DETECTRON, "CC-BY-SA-3.0", "ImageNet", _DETECTRON_BACKBONES),
     (
         *("keras", _KERAS, "MIT", "ImageNet"),
