@@ -51,7 +51,7 @@ def measure_backbone(tensors: Tensors, source: str) -> dict[str, Any]:
     inner, each = tensors["backbone.res2.0.conv2.conv.weight"].shape[:2]
     for depth, plan in (DEEP if deep else BASIC).items():
         if plan.blocks == blocks and inner == plan.groups * plan.width_per_group and inner == each * plan.groups:
-            return {"depth": depth, "norm": _norm_of(tensors, "backbone.stem.conv1", "frozen")}
+            return {"depth": depth, "norm": _norm_of(tensors, "backbone.stem.conv1", _statistics(tensors))}
     kind = f"bottlenecks of {inner} channels in {inner // max(each, 1)} groups" if deep else "basic blocks"
     known = ", ".join([*BASIC, *DEEP])
     raise WeightsError(f"{source}: expected one of {known}, got stages of {blocks} {kind}")
@@ -90,8 +90,13 @@ def _count(tensors: Tensors, pattern: str) -> int:
     return len({match[1] for match in map(re.compile(pattern).fullmatch, tensors) if match})
 
 
+def _statistics(tensors: Tensors) -> str:
+    """Tell whether statistics without a count of steps once moved: recipes that train norms do so in all parts."""
+    return "batch" if "pyramid.lateral.0.norm.running_var" in tensors else "frozen"
+
+
 def _norm_of(tensors: Tensors, layer: str, with_statistics: str) -> str:
-    """Tell which norm follows a convolution; without a count of steps, statistics never moved."""
+    """Tell which norm follows a convolution; some files leave out the count of steps."""
     if f"{layer}.norm.running_var" in tensors:
         return "batch" if f"{layer}.norm.num_batches_tracked" in tensors else with_statistics
     return "group" if f"{layer}.norm.weight" in tensors else "none"

@@ -105,14 +105,16 @@ def _found(path: Path, content: object) -> Found:
     if not isinstance(content, Mapping):
         raise WeightsError(f"{path}: expected tensors by name, got {type(content).__name__}")
     key = next((key for key in _INSIDE if isinstance(content.get(key), Mapping)), None)
-    state: Mapping[object, object] = content if key is None else content[key]
-    tensors = {str(name): _tensor(path, str(name), value) for name, value in state.items() if _is_array(value)}
-    others = [str(name) for name, value in state.items() if not _is_array(value)]
-    around = [] if key is None else [str(name) for name in content if name != key]
-    beside = tuple(Entry(name, "ignored", "lies beside the model's tensors") for name in [*others, *around])
+    notes = {str(name): value for name, value in content.items() if name != key and not _is_array(value)}
+    state = dict(content if key is None else content[key])
+    del content  # each tensor goes on from here alone, so that two copies of all never exist
+    others = [str(name) for name, value in state.items() if key is not None and not _is_array(value)]
+    beside = tuple(Entry(name, "ignored", "lies beside the model's tensors") for name in [*others, *notes])
+    arrays = [name for name, value in state.items() if _is_array(value)]
+    tensors = {str(name): _tensor(path, str(name), state.pop(name)) for name in arrays}
     if tensors and all(name.startswith(_WRAPPER) for name in tensors):
         tensors = {name.removeprefix(_WRAPPER): tensor for name, tensor in tensors.items()}
-    return Found(path, tensors, tuple(tensors), {str(name): value for name, value in content.items()}, beside)
+    return Found(path, tensors, tuple(tensors), notes, beside)
 
 
 def _is_array(value: object) -> bool:
