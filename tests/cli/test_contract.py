@@ -30,7 +30,7 @@ CONTRACT = {
     "maskrcnn weights": "",
     "maskrcnn weights list": "--json",
     "maskrcnn weights info": "FILE",
-    "maskrcnn weights convert": "FILE OUT --classes --to",
+    "maskrcnn weights convert": "FILE OUT --classes --set --to",
 }
 DEFAULTS = {
     "maskrcnn train": {"accelerator": "auto", "devices": 1, "nodes": 1, "resume": False},

@@ -16,7 +16,7 @@ from maskrcnn.cli import main
 from maskrcnn.config import ModelConfig
 from maskrcnn.model.mask_rcnn import build
 from maskrcnn.model.weights import read, save
-from maskrcnn.zoo.opening import TARGETS
+from maskrcnn.zoo.opening import TARGETS, open_weights
 from maskrcnn.zoo.published import PUBLISHED
 
 
@@ -108,6 +108,22 @@ def test_convert_names_the_classes_and_says_what_it_did(capsys: pytest.CaptureFi
 
 
 @pytest.mark.usefixtures("desk")
+def test_convert_takes_settings_that_the_file_does_not_say(capsys: pytest.CaptureFixture[str]) -> None:
+    run("convert model.pth m.safetensors --set model.anchors.sizes=[[8],[16],[32],[64],[128]]", capsys)
+    there, here = open_weights("model.pth").config, read(Path("m.safetensors")).config
+    assert here == there.change(anchors=there.anchors.change(sizes=[[8], [16], [32], [64], [128]]))
+
+
+@pytest.mark.usefixtures("desk")
+def test_convert_back_says_what_differs_there(capsys: pytest.CaptureFixture[str]) -> None:
+    _, err = run("convert model.pth model.pkl --to detectron2", capsys)
+    notes = [line for line in err.splitlines() if line.startswith("note: ")]
+    assert "note: MODEL.ROI_HEADS.NUM_CLASSES is 3" in notes
+    assert any("mask_head.paste is padded" in note for note in notes)
+    assert Path("model.pkl").is_file()
+
+
+@pytest.mark.usefixtures("desk")
 @pytest.mark.parametrize(
     ("line", "sentence"),
     [
@@ -121,6 +137,14 @@ def test_convert_names_the_classes_and_says_what_it_did(capsys: pytest.CaptureFi
         (
             "convert model.pth m.safetensors --classes a,b",
             "model.pth: expected names of 3 classes, got 2: a, b",
+        ),
+        (
+            "convert model.pth m.safetensors --set train.batch=3",
+            "--set: expected settings of the model such as model.rpn.nms_iou=0.9, got train",
+        ),
+        (
+            "convert model.pth m.safetensors --set model.rpn.sampels=3",
+            "model: rpn.sampels: unknown setting; did you mean 'samples'?",
         ),
         (
             "convert model.pth m.safetensors --classes a,b,",

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import pickle
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
@@ -123,3 +125,29 @@ def test_another_name_than_the_target_has(own: Path, out: str, to: str, sentence
 def test_a_file_is_not_converted_onto_itself(own: Path) -> None:
     with pytest.raises(InputError, match="expected another file than the one that is converted"):
         convert(own, own)
+
+
+# ---- and back
+
+
+def test_back_to_torchvision_is_the_file_that_came_from_there(foreign_files: Path, tmp_path: Path) -> None:
+    convert(foreign_files / "model.pth", tmp_path / "own.safetensors", classes=NAMES)
+    done = convert(tmp_path / "own.safetensors", tmp_path / "back.pth", to="torchvision")
+    before, after = (
+        torch.load(path, weights_only=True) for path in (foreign_files / "model.pth", tmp_path / "back.pth")
+    )
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[name], tensor) for name, tensor in after.items())
+    assert any("background" in note for note in done.notes)
+
+
+def test_to_detectron2_and_back_keeps_the_bits(foreign_files: Path, tmp_path: Path) -> None:
+    convert(foreign_files / "model.pth", tmp_path / "model.pkl", classes=NAMES, to="detectron2")
+    there, back = open_weights(foreign_files / "model.pth"), open_file(tmp_path / "model.pkl", NAMES)
+    assert back.kind == "detectron2"
+    assert back.weights.tensors.keys() == there.tensors.keys()
+    assert all(torch.equal(back.weights.tensors[name], tensor) for name, tensor in there.tensors.items())
+    with (tmp_path / "model.pkl").open("rb") as file:
+        content = pickle.load(file)
+    assert (content["__author__"], content["matching_heuristics"]) == ("maskrcnn", False)
+    assert content["model"]["backbone.bottom_up.stem.conv1.weight"].dtype == np.float32

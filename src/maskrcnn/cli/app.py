@@ -448,6 +448,12 @@ def convert(
     classes: Annotated[
         str | None, typer.Option(metavar="A,B,C", help="Names of the classes, where the file has none or others.")
     ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="NAME=VALUE", help="A setting that the file does not say, as for train; may be repeated."
+        ),
+    ] = None,
     to: Annotated[Target, typer.Option(help="For which project; .pth for torchvision, .pkl for detectron2.")] = (
         "maskrcnn"
     ),
@@ -459,7 +465,7 @@ def convert(
     """
     from maskrcnn.cli.weights import run_conversion
 
-    run_conversion(file, out, classes, to)
+    run_conversion(file, out, classes, set_ or [], to)
 
 
 app.add_typer(data, name="data")

@@ -6,12 +6,13 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from maskrcnn.cli.settings import parse_setting
 from maskrcnn.cli.words import give, say
 from maskrcnn.errors import InputError
 from maskrcnn.zoo.download import place_of
@@ -137,11 +138,31 @@ def parse_names(text: str) -> list[str]:
     return names
 
 
-def run_conversion(source: str, out: Path, classes: str | None, to: str) -> None:
+def parse_model_settings(texts: Sequence[str]) -> dict[str, Any]:
+    """Read dotted settings of the model.
+
+    >>> parse_model_settings(["model.rpn.nms_iou=0.9", "model.detect.detections=400"])
+    {'rpn': {'nms_iou': 0.9}, 'detect': {'detections': 400}}
+
+    Raises:
+        InputError: One does not read, or is none of the model's.
+    """
+    from maskrcnn.zoo.measure import merged
+
+    values = merged(*(parse_setting(text) for text in texts))
+    for name in values:
+        if name != "model" or not isinstance(values[name], dict):
+            raise InputError(f"--set: expected settings of the model such as model.rpn.nms_iou=0.9, got {name}")
+    model: dict[str, Any] = values.get("model", {})
+    return model
+
+
+def run_conversion(source: str, out: Path, classes: str | None, settings: Sequence[str], to: str) -> None:
     """Convert a file, and say what was left out."""
     from maskrcnn.zoo.opening import convert
 
-    done = convert(source, out, classes=None if classes is None else parse_names(classes), to=to)
+    names = None if classes is None else parse_names(classes)
+    done = convert(source, out, classes=names, settings=parse_model_settings(settings), to=to)
     ledger = done.opened.ledger
     if ledger:
         say(f"{done.opened.kind}: {len(ledger) - len(done.opened.ignored())} of {len(ledger)} tensors used")

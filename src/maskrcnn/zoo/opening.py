@@ -6,17 +6,17 @@ import os
 import pickle
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
 
 from maskrcnn.config import ModelConfig
 from maskrcnn.errors import InputError, WeightsError
 from maskrcnn.files import replacing
 from maskrcnn.model.weights import KIND, Weights, build_filled, read, save
-from maskrcnn.zoo.export import export
+from maskrcnn.zoo.export import Exported, Project, export
 from maskrcnn.zoo.ledger import Entry
+from maskrcnn.zoo.measure import merged
 from maskrcnn.zoo.published import resolve
 from maskrcnn.zoo.reading import read_foreign
 
@@ -137,33 +137,28 @@ class Conversion(NamedTuple):
 
 def _write_own(opened: Opened, out: Path) -> tuple[str, ...]:
     model = build_filled(opened.weights.config, opened.weights.tensors, str(opened.path))
-    kept = {
-        name: opened.weights.metadata[name] for name in ("origin", "origin_file") if name in opened.weights.metadata
-    }
-    save(model, out, kept)
+    save(model, out, opened.weights.metadata)
     return ()
 
 
 def _write_torchvision(opened: Opened, out: Path) -> tuple[str, ...]:
-    tensors, notes = _exported(opened, "torchvision")
+    exported = _exported(opened, "torchvision")
     with replacing(out) as temporary:
-        torch.save(dict(tensors), temporary)
-    return notes
+        torch.save(exported.tensors, temporary)
+    return exported.notes
 
 
 def _write_detectron2(opened: Opened, out: Path) -> tuple[str, ...]:
-    tensors, notes = _exported(opened, "detectron2")
-    arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
-    content = {"model": arrays, "__author__": "maskrcnn", "matching_heuristics": False}
+    exported = _exported(opened, "detectron2")
+    arrays = {name: tensor.numpy() for name, tensor in exported.tensors.items()}
+    content = {"model": arrays, "__author__": KIND, "matching_heuristics": False}
     with replacing(out) as temporary, temporary.open("wb") as file:
         pickle.dump(content, file)
-    return notes
+    return exported.notes
 
 
-def _exported(opened: Opened, kind: str) -> tuple[Mapping[str, Tensor], tuple[str, ...]]:
-    model = build_filled(opened.weights.config, opened.weights.tensors, str(opened.path))
-    exported = export(model, kind)
-    return exported.tensors, tuple(exported.notes)
+def _exported(opened: Opened, project: Project) -> Exported:
+    return export(build_filled(opened.weights.config, opened.weights.tensors, str(opened.path)), project)
 
 
 TARGETS = {
@@ -178,6 +173,7 @@ def convert(
     out: str | os.PathLike[str],
     *,
     classes: Sequence[str] | None = None,
+    settings: Mapping[str, Any] | None = None,
     to: str = KIND,
 ) -> Conversion:
     """Write the model in a file of any kind as a file of this package, or of another project.
@@ -186,11 +182,14 @@ def convert(
         source: As `open_file` takes it.
         out: `.safetensors`, or `.pth` and `.pkl` for torchvision and Detectron2.
         classes: As for `open_file`.
+        settings: Nested `ModelConfig` values that the file does not say and its kind does not imply, such as
+            `{"anchors": {"sizes": ...}}`.
         to: `maskrcnn`, `torchvision` or `detectron2`.
 
     Raises:
         InputError: `out` has another suffix or is the source itself, or there is no such target.
-        WeightsError: The source can't be read, or holds what the target can't express.
+        WeightsError: The source can't be read, holds no whole model, or does not fit the settings.
+        ConfigError: There is no such setting, or it is out of range.
         OutputError: `out` can't be written.
     """
     if to not in TARGETS:
@@ -202,5 +201,11 @@ def convert(
     opened = _whole(open_file(source, classes))
     if target.exists() and target.samefile(opened.path):
         raise InputError(f"{target}: expected another file than the one that is converted")
+    opened = _set(opened, settings or {})
     notes = write(opened, target)
     return Conversion(opened, opened.weights.config, notes)
+
+
+def _set(opened: Opened, settings: Mapping[str, Any]) -> Opened:
+    values = merged(opened.weights.config.model_dump(mode="json"), settings)
+    return opened._replace(weights=opened.weights._replace(config=ModelConfig.parse(values, "model")))
