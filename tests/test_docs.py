@@ -16,6 +16,7 @@ from PIL import Image
 
 from maskrcnn.cli.app import app
 from maskrcnn.config import ModelConfig
+from maskrcnn.data import open_dataset
 from maskrcnn.data.synth import KINDS, synthesise
 from maskrcnn.evaluation.coco import numbers
 from maskrcnn.model.mask_rcnn import build
@@ -167,6 +168,38 @@ def test_a_run_leaves_and_logs_what_the_training_page_says(folder: Path) -> None
         logged = set(csv.DictReader(file).fieldnames or ()) - {"epoch", "step"}
     text = page.read_text(encoding="utf-8").partition("## What each number means")[2]
     assert logged == set(re.findall(r"`((?:train|val)/[\w/]+)`", text))
+
+
+@pytest.fixture
+def nuclei(folder: Path) -> Path:
+    """Two pictures of nuclei as the Data Science Bowl gives them, beside the photos."""
+    for name, count in (("a", 2), ("b", 1)):
+        (folder / f"stage1_train/{name}/images").mkdir(parents=True)
+        (folder / f"stage1_train/{name}/masks").mkdir()
+        Image.new("RGBA", (64, 48)).save(folder / f"stage1_train/{name}/images/{name}.png")
+        for i in range(count):
+            mask = Image.new("L", (64, 48))
+            mask.paste(255, (10 * i, 5, 10 * i + 7, 25))
+            mask.save(folder / f"stage1_train/{name}/masks/{i}.png")
+    return folder / "stage1_train"
+
+
+def test_the_guide_from_matterport_runs(nuclei: Path) -> None:
+    run_python(DOCS / "guides/from-matterport.md")
+    with Image.open("splash.png") as splash, Image.open("photo.jpg") as photo:
+        assert splash.size == photo.size
+    dataset = open_dataset(nuclei)
+    assert (dataset.class_names, [len(sample.instances) for sample in dataset]) == (("nucleus",), [2, 1])
+    assert dataset[0].instances.boxes.tolist() == [[0, 5, 7, 25], [10, 5, 17, 25]]
+
+
+def test_settings_in_the_guide_from_matterport_exist() -> None:
+    known = re.findall(r"^\| `([\w.]+)` \|", (DOCS / "settings.md").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    text = (DOCS / "guides/from-matterport.md").read_text(encoding="utf-8").partition("## What `Config` becomes")[2]
+    rows = [line.split("|")[2] for line in text.partition("\n\n`layers`")[0].splitlines() if line.startswith("| `")]
+    said = {name for row in rows for name in re.findall(r"`((?:model|train)\.[\w.]+)`", row)}
+    assert len(said) > 25
+    assert said <= {*known, "train.stages"}
 
 
 # ---- tables

@@ -27,6 +27,10 @@ CONTRACT = {
     "maskrcnn demo": "--out --seed",
     "maskrcnn data": "",
     "maskrcnn data synth": "KIND OUT --count --seed --size --layout",
+    "maskrcnn weights": "",
+    "maskrcnn weights list": "--json",
+    "maskrcnn weights info": "FILE",
+    "maskrcnn weights convert": "FILE OUT --classes --set --to",
 }
 DEFAULTS = {
     "maskrcnn train": {"accelerator": "auto", "devices": 1, "nodes": 1, "resume": False},
@@ -34,6 +38,8 @@ DEFAULTS = {
     "maskrcnn predict": {"json_lines": False, "score": None, "batch": 1, "workers": 0},
     "maskrcnn demo": {"seed": 0},
     "maskrcnn data synth": {"count": 100, "seed": 0, "size": "192x256", "layout": "coco"},
+    "maskrcnn weights list": {"json_": False},
+    "maskrcnn weights convert": {"classes": None, "to": "maskrcnn"},
 }
 
 
@@ -93,7 +99,11 @@ def example_lines(path: str) -> list[list[str]]:
 
 
 @pytest.mark.parametrize(
-    "path", ["maskrcnn", "maskrcnn train", "maskrcnn evaluate", "maskrcnn predict", "maskrcnn data synth"]
+    "path",
+    [
+        *("maskrcnn", "maskrcnn train", "maskrcnn evaluate", "maskrcnn predict", "maskrcnn data synth"),
+        *("maskrcnn weights list", "maskrcnn weights info", "maskrcnn weights convert"),
+    ],
 )
 def test_examples_of_the_help_parse(path: str) -> None:
     lines = example_lines(path)

@@ -77,8 +77,8 @@ PREDICT = {
         "words.txt: expected a model file (safetensors), got a file of another kind, starting with b'words\\n'"
     ),
     "model.pth a.png --out new": (
-        "model.pth: expected a model file (safetensors), got a checkpoint of PyTorch or another pickle, which could "
-        "run code; a run has a model.safetensors beside its checkpoints"
+        "model.pth: expected a Mask R-CNN of torchvision, Detectron, Detectron2, Matterport or MMDetection with a "
+        "feature pyramid, or a residual network of ImageNet, got 1 tensors: w"
     ),
     "cut.safetensors a.png --out new": (
         "cut.safetensors: expected a model file (safetensors), got one that is cut off or broken: Error while "

@@ -9,7 +9,10 @@ import pytest
 from maskrcnn.cli import main
 from maskrcnn.version import __version__
 
-PAGES = ["", "train", "evaluate", "predict", "demo", "data", "data synth"]
+PAGES = [
+    *("", "train", "evaluate", "predict", "demo", "data", "data synth"),
+    *("weights", "weights list", "weights info", "weights convert"),
+]
 HEAVY = ("torch", "lightning", "faster_coco_eval", "numpy", "PIL", "maskrcnn.config")
 ALL_PAGES = f"""
 import sys
@@ -44,6 +47,7 @@ def test_examples_are_not_broken_at_80_columns(output: str) -> None:
         "maskrcnn predict run/model.safetensors photos --out found --json > f.jsonl",
         "maskrcnn train photos --out run3 --preset full --set train.augment.turn=0.5",
         "pictures.json     which picture and class each id there means",
+        "maskrcnn weights convert run/model.safetensors model.pth --to torchvision",
     ):
         assert f"{line} " in output.replace("\n", " \n")
 
@@ -57,7 +61,7 @@ def test_options_of_train_are_grouped(output: str) -> None:
 
 
 def test_nothing_asked_shows_the_help(capsys: pytest.CaptureFixture[str]) -> None:
-    for arguments in ([], ["data"]):
+    for arguments in ([], ["data"], ["weights"]):
         assert main(arguments) == 2
         out, err = capsys.readouterr()
         assert "Usage: maskrcnn" in out

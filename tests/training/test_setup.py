@@ -12,7 +12,7 @@ from PIL import Image
 from maskrcnn.config import ModelConfig
 from maskrcnn.data import open_dataset
 from maskrcnn.data.dataset import Annotation, Dataset, Record, Rings
-from maskrcnn.errors import ConfigError, InputError, WeightsError
+from maskrcnn.errors import ConfigError, InputError
 from maskrcnn.model.mask_rcnn import build
 from maskrcnn.model.weights import save
 from maskrcnn.training.setup import (
@@ -24,6 +24,7 @@ from maskrcnn.training.setup import (
     pixel_statistics,
     start_model,
 )
+from maskrcnn.zoo import open_file
 
 
 def square(x: float, y: float, side: float) -> Rings:
@@ -114,12 +115,61 @@ def test_weights_bring_their_settings_and_the_data_its_classes(shrunk, shapes, s
     old = build(tiny.change(classes=["triangle", "cat"]))
     save(old, tmp_path / "old.safetensors")
     dataset = open_dataset(shapes / "train")
-    start = start_model(dataset, tmp_path / "old.safetensors", "small", {"detect": {"detections": 7}}, 0)
+    start = start_model(dataset, open_file(tmp_path / "old.safetensors"), "small", {"detect": {"detections": 7}}, 0)
     expected = tiny.change(classes=list(dataset.class_names), detect=tiny.detect.change(detections=7))
     assert start.model.config == expected
     new, label = start.model.state_dict(), dataset.class_names.index("triangle")
     assert torch.equal(new["box_head.logits.weight"][label], old.state_dict()["box_head.logits.weight"][0])
     assert {line.name for line in start.transfers} == set(new)
+
+
+def test_a_model_of_another_project_brings_settings_norms_and_the_classes_that_both_know(shapes, foreign_files):
+    dataset = open_dataset(shapes / "train")
+    assert dataset.class_names == ("circle", "square", "triangle")
+    old = open_file(foreign_files / "model.pth", ["triangle", "cat", "circle"])
+    start = start_model(dataset, old, "small", {}, 0)
+    assert start.model.config == old.weights.config.change(classes=list(dataset.class_names))
+    new, file = start.model.state_dict(), old.weights.tensors
+    assert all(torch.equal(new[name], file[name]) for name in new if name.startswith(("backbone.", "pyramid.", "rpn.")))
+    assert len([name for name in new if ".norm.running_var" in name]) == 20  # 17 convolutions and 3 shortcuts
+    for layer, each in (("box_head.logits", 1), ("box_head.deltas", 4), ("mask_head.logits", 1)):
+        for to, source in ((0, 2), (2, 0)):
+            rows, wanted = new[f"{layer}.weight"], file[f"{layer}.weight"]
+            assert torch.equal(rows[to * each : (to + 1) * each], wanted[source * each : (source + 1) * each])
+    assert torch.equal(new["box_head.logits.weight"][3], file["box_head.logits.weight"][3])  # background
+    partly = {line.name for line in start.transfers if line.outcome == "partly"}
+    assert {line.reason for line in start.transfers if line.name in partly} == {
+        "the file has circle, triangle; fresh: square"
+    }
+
+
+def test_a_backbone_alone_fills_the_backbone_of_fitted_settings(shapes, foreign_files):
+    dataset = open_dataset(shapes / "train")
+    backbone = open_file(foreign_files / "resnet18.pth")
+    start = start_model(dataset, backbone, "small", {}, 0)
+    fitted = fitting_config(dataset, "small")
+    assert start.model.config == fitted.change(backbone=backbone.weights.config.backbone)
+    assert start.model.config.backbone.norm == "frozen"
+    new = start.model.state_dict()
+    assert all(torch.equal(new[name], tensor) for name, tensor in backbone.weights.tensors.items())
+    outcomes = {line.name: (line.outcome, line.reason) for line in start.transfers}
+    assert {name for name, (outcome, _) in outcomes.items() if outcome == "loaded"} == set(backbone.weights.tensors)
+    assert outcomes["pyramid.lateral.0.conv.weight"] == ("fresh", "not in the file")
+    assert outcomes["fc.weight"] == ("unused", "the classifier of ImageNet")
+
+
+def test_a_backbone_keeps_its_normalisation_for_photographs_alone(tmp_path, foreign_files):
+    backbone = open_file(foreign_files / "resnet18.pth")
+    learnt = backbone.weights.config.input.change(mean=[100.0, 110.0, 120.0], std=[1.0, 1.0, 1.0])
+    backbone = backbone._replace(weights=backbone.weights._replace(config=backbone.weights.config.change(input=learnt)))
+    (tmp_path / "rgb").mkdir()
+    rgb = dataset_of(tmp_path / "rgb", [np.zeros((64, 64, 3), dtype=np.uint8)])
+    assert start_model(rgb, backbone, "small", {}, 0).model.config.input.mean == (100, 110, 120)
+    grey = dataset_of(tmp_path, [np.full((64, 64), 700, dtype=np.uint16)])
+    start = start_model(grey, backbone, "small", {}, 0)
+    assert start.model.config.input.mean == pytest.approx((700,))
+    outcomes = {line.name: line.reason for line in start.transfers if line.outcome == "fresh"}
+    assert outcomes["backbone.stem.conv1.conv.weight"] == "shape (64, 1, 7, 7) here, (64, 3, 7, 7) in the file"
 
 
 def test_classes_are_the_datas(shrunk, shapes, sessions):
@@ -130,9 +180,7 @@ def test_classes_are_the_datas(shrunk, shapes, sessions):
         start_model(dataset, None, "small", {"classes": ["circle"]}, 0)
 
 
-def test_wrong_changes_and_missing_weights_are_sentences(shapes, tmp_path):
+def test_wrong_changes_are_sentences(shapes):
     dataset = open_dataset(shapes / "train")
     with pytest.raises(ConfigError, match=r"^model: rpn.sample: unknown setting; did you mean 'samples'"):
         start_model(dataset, None, "small", {"rpn": {"sample": 3}}, 0)
-    with pytest.raises(WeightsError, match=r"none\.safetensors: expected a model file, got"):
-        start_model(dataset, tmp_path / "none.safetensors", "small", {}, 0)

@@ -15,11 +15,12 @@ from safetensors.torch import load_file
 import maskrcnn
 from maskrcnn.config import TrainConfig
 from maskrcnn.data import open_dataset
-from maskrcnn.errors import ConfigError, ImageError, InputError
+from maskrcnn.errors import ConfigError, ImageError, InputError, WeightsError
 from maskrcnn.model.weights import read
 from maskrcnn.training import Devices, Run
 from maskrcnn.training.history import read_history
 from maskrcnn.training.setup import start_model
+from maskrcnn.zoo import open_file
 
 KUDZU = Path(__file__).parents[2] / "../shared/data/via_kudzu"
 
@@ -115,7 +116,43 @@ def test_weights_of_another_run_are_told_line_by_line(learn, run, tmp_path, shap
     assert read_history(tmp_path / "next")[0]["train/loss"] < read_history(run.folder)[0]["train/loss"]
 
 
+def test_a_backbone_of_another_project_starts_a_run(shapes, tmp_path, foreign_files, sessions):
+    lines = []
+    maskrcnn.train(
+        shapes / "sparse",
+        out=tmp_path / "run",
+        weights=foreign_files / "resnet18.pth",
+        preset="small",
+        model=sessions.MODEL,
+        settings={**sessions.SETTINGS, "stages": [{"epochs": 1}]},
+        devices="cpu",
+        say=lines.append,
+    )
+    assert lines[:2] == [
+        "weights: resnet18.pth is of torchvision backbone, without heads: all but the backbone starts fresh",
+        "weights: 100 tensors loaded: same name and shape",
+    ]
+    assert "weights: 2 tensors unused: the classifier of ImageNet: fc.weight, fc.bias" in lines
+    assert any(line.startswith("model: resnet18, 3 classes") and "preset small" in line for line in lines)
+    before, after = (
+        open_file(foreign_files / "resnet18.pth").weights.tensors,
+        load_file(tmp_path / "run/model.safetensors"),
+    )
+    norms = [name for name in before if ".norm." in name]
+    assert len(norms) == 80
+    assert all(torch.equal(before[name], after[name]) for name in norms)
+    assert not torch.equal(before["backbone.res5.1.conv2.conv.weight"], after["backbone.res5.1.conv2.conv.weight"])
+
+
 # What is refused
+
+
+def test_weights_that_are_not_there(learn, run, tmp_path):
+    with pytest.raises(WeightsError, match=r"none\.safetensors: expected a model file, got no such file"):
+        learn(run.folder, weights=tmp_path / "none.safetensors")
+    with pytest.raises(WeightsError, match=r"^coco: .* did you mean matterport/coco\?"):
+        learn(run.folder, weights="coco")
+    assert not run.folder.exists()
 
 
 def test_a_folder_in_use_is_not_overwritten(learn, run):

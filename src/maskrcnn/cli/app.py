@@ -20,6 +20,7 @@ Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Accelerator = Literal["auto", "cpu", "gpu", "mps"]
 Kind = Literal["spacecraft", "shapes"]
 Layout = Literal["coco", "pose-bowl"]
+Target = Literal["maskrcnn", "torchvision", "detectron2"]
 
 MODEL, SCHEDULE, OPTIMISATION, MACHINE, SETTINGS = "Model", "Schedule", "Optimisation", "Machine", "Any other setting"
 
@@ -42,6 +43,7 @@ Data goes to stdout, words to stderr; the exit status is 0 when all is well,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 data = typer.Typer(help="Make data sets.", no_args_is_help=True)
+weights = typer.Typer(help="List, look into and convert weights, also of other projects.", no_args_is_help=True)
 
 
 def _version(wanted: bool) -> None:
@@ -86,6 +88,7 @@ Batch = Annotated[
   maskrcnn train photos.json --out run2 --weights run/model.safetensors \\
       --stages heads:5,all:20@0.1
   maskrcnn train photos --out run3 --preset full --set train.augment.turn=0.5
+  maskrcnn train photos --out run4 --weights matterport/coco
   maskrcnn train photos/train --val photos/val --out run --resume
 
 [bold]What comes out, in the folder of --out[/]
@@ -108,7 +111,11 @@ def train(
     out: Annotated[Path, typer.Option(metavar="DIR", help="The run's folder.")],
     val: Annotated[Path | None, typer.Option(metavar="DATA", help="Pictures to measure AP on while training.")] = None,
     weights: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Start from this model; heads are matched by class name.")
+        str | None,
+        typer.Option(
+            metavar="NAME|FILE|URL",
+            help="Start from this model or backbone, also of other projects; heads are matched by class name.",
+        ),
     ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", metavar="", help="Go on with the run in --out where it stopped.")
@@ -240,9 +247,10 @@ In Python: maskrcnn.evaluate
 )
 def evaluate(
     paths: Annotated[
-        list[Path],
+        list[str],
         typer.Argument(
-            metavar="[MODEL] DATA", help="A model file and annotated pictures; with --results the pictures alone."
+            metavar="[MODEL] DATA",
+            help="A model (file, URL or name) and annotated pictures; with --results the pictures alone.",
         ),
     ],
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder for what comes out.")] = None,
@@ -285,7 +293,9 @@ In Python: maskrcnn.load(model).predict(picture)
 """
 )
 def predict(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model file, such as run/model.safetensors.")],
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="A model file such as run/model.safetensors, a URL or a name.")
+    ],
     pictures: Annotated[list[str], typer.Argument(metavar="PICTURES", help="Files, folders and globs.")],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for what comes out.")],
     json_lines: Annotated[
@@ -370,4 +380,93 @@ def synth(
     run_synth(kind, out, count, seed, size, layout)
 
 
+@weights.command(
+    "list",
+    epilog="""[bold]Examples[/]
+
+  maskrcnn weights list
+  maskrcnn weights list --json > models.json
+
+In Python: maskrcnn.zoo.PUBLISHED
+""",
+)
+def list_(
+    json_: Annotated[
+        bool, typer.Option("--json", metavar="", help="JSON, with the place that each file has in the cache.")
+    ] = False,
+) -> None:
+    """List the models that other projects have published.
+
+    Every name stands for its file, which is fetched when it is first used:
+    as --weights of train, and as MODEL of evaluate and predict.
+    """
+    from maskrcnn.cli.weights import print_json, print_table
+
+    if json_:
+        print_json()
+    else:
+        print_table()
+
+
+@weights.command(
+    epilog="""[bold]Examples[/]
+
+  maskrcnn weights info mask_rcnn_coco.h5
+  maskrcnn weights info torchvision/maskrcnn_resnet50_fpn
+
+In Python: maskrcnn.zoo.open_file
+"""
+)
+def info(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="A weight file of any kind, a URL or a name.")],
+) -> None:
+    """Say what a weight file holds, and what of it is not used and why.
+
+    What kind of file it is follows from what is in it.
+    """
+    from maskrcnn.cli.weights import run_info
+
+    run_info(file)
+
+
+@weights.command(
+    epilog="""[bold]Examples[/]
+
+  maskrcnn weights convert mask_rcnn_balloon.h5 balloon.safetensors \\
+      --classes balloon
+  maskrcnn weights convert model.pth model.safetensors --classes cat,dog
+  maskrcnn weights convert run/model.safetensors model.pth --to torchvision
+
+In Python: maskrcnn.zoo.convert
+"""
+)
+def convert(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="A weight file of any kind, a URL or a name.")],
+    out: Annotated[
+        Path, typer.Argument(metavar="OUT", help=".safetensors, or .pth or .pkl with --to.", show_default=False)
+    ],
+    classes: Annotated[
+        str | None, typer.Option(metavar="A,B,C", help="Names of the classes, where the file has none or others.")
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="NAME=VALUE", help="A setting that the file does not say, as for train; may be repeated."
+        ),
+    ] = None,
+    to: Annotated[Target, typer.Option(help="For which project; .pth for torchvision, .pkl for detectron2.")] = (
+        "maskrcnn"
+    ),
+) -> None:
+    """Write a model of any kind as one safe file, or as a file of another project.
+
+    The result holds settings, classes and weights, and loads without this
+    step's questions; it gives the same outputs.
+    """
+    from maskrcnn.cli.weights import run_conversion
+
+    run_conversion(file, out, classes, set_ or [], to)
+
+
 app.add_typer(data, name="data")
+app.add_typer(weights, name="weights")

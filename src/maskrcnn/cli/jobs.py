@@ -45,7 +45,7 @@ def _describe(dataset: Dataset) -> None:
         say(f"note: {len(dataset.left_out)} annotations left out in all")
 
 
-def run_evaluation(paths: Sequence[Path], out: Path | None, device: str | None, batch: int, workers: int) -> None:
+def run_evaluation(paths: Sequence[str], out: Path | None, device: str | None, batch: int, workers: int) -> None:
     """Measure a model, with a progress bar."""
     if len(paths) != 2:
         raise InputError(f"evaluate: expected MODEL DATA, or --results FILE DATA, got {_listed(paths)}")
@@ -59,7 +59,7 @@ def run_evaluation(paths: Sequence[Path], out: Path | None, device: str | None, 
     _show(metrics, out)
 
 
-def run_evaluation_of_results(paths: Sequence[Path], results: Path, out: Path | None) -> None:
+def run_evaluation_of_results(paths: Sequence[str], results: Path, out: Path | None) -> None:
     """Measure results that were made elsewhere."""
     if len(paths) != 1:
         raise InputError(f"evaluate: expected DATA alone beside --results, got {_listed(paths)}")
@@ -74,8 +74,8 @@ def run_evaluation_of_results(paths: Sequence[Path], results: Path, out: Path | 
     _show(metrics, out)
 
 
-def _listed(paths: Sequence[Path]) -> str:
-    return f"{len(paths)} paths: {' '.join(map(str, paths))}" if len(paths) > 1 else f"{paths[0]} alone"
+def _listed(paths: Sequence[str]) -> str:
+    return f"{len(paths)} paths: {' '.join(paths)}" if len(paths) > 1 else f"{paths[0]} alone"
 
 
 def word_line(path: Path, found: Instances) -> Iterator[str]:
@@ -93,7 +93,7 @@ def json_line(path: Path, found: Instances) -> Iterator[str]:
 
 
 def run_prediction(
-    model: Path,
+    model: str,
     pictures: Sequence[str],
     out: Path,
     lines: Lines,

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from maskrcnn.cli.settings import parse_setting
 from maskrcnn.cli.words import say
 from maskrcnn.config import ModelConfig, Settings, TrainConfig
 from maskrcnn.errors import ConfigError, InputError
@@ -59,28 +60,6 @@ def parse_stages(text: str) -> list[dict[str, Any]]:
         except ValueError:
             raise InputError(f"--stages: expected layers:epochs[@rate] such as heads:10, got {part!r}") from None
     return stages
-
-
-def parse_setting(text: str) -> dict[str, Any]:
-    """Read one dotted setting; the value is JSON, or a word.
-
-    >>> parse_setting("train.augment.turn=0.5")
-    {'train': {'augment': {'turn': 0.5}}}
-
-    Raises:
-        InputError: There is no `=`.
-    """
-    name, equals, value = text.partition("=")
-    if not equals or not all(name.split(".")):
-        raise InputError(f"--set: expected name=value such as model.rpn.samples=128, got {text!r}")
-    try:
-        parsed: Any = json.loads(value)
-    except json.JSONDecodeError:
-        parsed = value
-    for part in reversed(name.split(".")):
-        parsed = {part: parsed}
-    result: dict[str, Any] = parsed
-    return result
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -184,7 +163,7 @@ def run_training(
     dataset: Path,
     out: Path,
     val: Path | None,
-    weights: Path | None,
+    weights: str | None,
     resume: bool,
     preset: str | None,
     flags: Flags,

@@ -90,7 +90,7 @@ def evaluate(
     """Measure a model on annotated pictures as COCO does.
 
     Args:
-        model: A model file or a loaded model.
+        model: A model file, address or name, as `load` takes them, or a loaded model.
         data: A folder or file in any known format, or an open data set.
         out: A folder for `metrics.json` and `predictions.json` (COCO results).
         batch: Pictures that are read together; those of one padded size run together.

@@ -21,10 +21,11 @@ from maskrcnn.errors import ConfigError, ImageError, InputError
 from maskrcnn.model.frame import OVERHANG
 from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.model.postprocess import Detections
-from maskrcnn.model.weights import build_filled, read
+from maskrcnn.model.weights import build_filled
 from maskrcnn.ops.paste import PASTINGS
 from maskrcnn.ops.resize import padded_size, place, resize_image, target_size, to_tensor
 from maskrcnn.structures import Instances, Patches
+from maskrcnn.zoo.opening import open_weights
 
 Picture = str | Path | Image.Image | NDArray[np.generic]
 
@@ -222,7 +223,8 @@ def load(
     """Load a model file; what is given here overrides what the file says.
 
     Args:
-        path: A `.safetensors` file that this package wrote.
+        path: A `.safetensors` file that this package wrote, or a file of another project (`.pth`, `.pkl`, `.h5`);
+            also an address, or the name of a published model.
         device: Where to run; the GPU where there is one.
         min_size: Pixels of the short edge that the network sees; `max_size` grows and shrinks with it unless it is
             given too.
@@ -235,12 +237,12 @@ def load(
         pre_nms: Anchors a level before NMS.
 
     Raises:
-        WeightsError: The file is missing, broken, or not one of this package.
+        WeightsError: The file is missing, broken, can't be fetched, or holds no whole model of a known kind.
         ConfigError: An override does not fit.
         InputError: The device is not there.
     """
     place = _device(device)
-    weights = read(Path(path))
+    weights = open_weights(path)
     config = weights.config
     config = config.change(
         input=_resized(config.input, min_size, max_size, resize),

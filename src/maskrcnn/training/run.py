@@ -32,6 +32,7 @@ from maskrcnn.training.folder import (
 )
 from maskrcnn.training.setup import Start, choose_preset, start_model
 from maskrcnn.training.transfer import summary
+from maskrcnn.zoo.opening import Opened, open_file
 
 PACKAGES = ("maskrcnn", "torch", "lightning", "numpy", "pillow", "faster-coco-eval")
 SHOWN = 5  # annotations without a place that are named
@@ -90,7 +91,9 @@ def train(
         data: A folder or file in any known format, or an open data set.
         out: The run's folder, which `Run` describes.
         val: Pictures to measure AP on while training, likewise; without them the newest model is kept.
-        weights: A model file to start from, whose settings are kept; heads are matched by class name.
+        weights: What to start from: a file of this package or of another project, an address, or the name of a
+            published model. Of a model the settings are kept, and heads are matched by class name; a backbone alone
+            fills the backbone.
         resume: Go on with the run in `out`, with its own settings and the same data.
         preset: `small` or `full`; by default `small` on a CPU and `full` on an accelerator.
         model: Nested `ModelConfig` values that override the chosen ones, `{"input": {"min_size": 512}}`.
@@ -169,15 +172,17 @@ def _resumed(job: _Job) -> Plan:
 
 def _begun(job: _Job, wishes: _Wishes) -> Plan:
     """Choose what was not said."""
-    if wishes.weights and wishes.preset:
+    weights = open_file(wishes.weights) if wishes.weights else None
+    whole = weights is not None and weights.complete
+    if whole and wishes.preset:
         raise InputError(f"preset {wishes.preset}: expected none beside weights, which bring their own settings")
     given = wishes.settings or {}
     config = given if isinstance(given, TrainConfig) else TrainConfig.parse(dict(given))
     changes = wishes.model.model_dump(mode="json") if isinstance(wishes.model, ModelConfig) else wishes.model or {}
     preset = wishes.preset or choose_preset(job.devices.kind)
-    weights = Path(wishes.weights) if wishes.weights else None
     start = start_model(job.dataset, weights, preset, changes, config.seed)
-    _say_start(job.say, start, None if weights else preset)
+    _say_weights(job.say, weights)
+    _say_start(job.say, start, None if whole else preset)
     return Plan(
         job.run, job.dataset, job.validation, start.model, config, job.devices, job.say, transfers=start.transfers
     )
@@ -187,6 +192,12 @@ def _write(plan: Plan) -> None:
     """Leave the choices and the first weights in the run's folder; from then on it can be resumed."""
     save(plan.model, plan.run.start)
     write_settings(plan.run, _facts(plan), plan.model.config, plan.config)
+
+
+def _say_weights(say: Say, weights: Opened | None) -> None:
+    if weights is not None and weights.ledger:
+        alone = "" if weights.complete else ", without heads: all but the backbone starts fresh"
+        say(f"weights: {weights.path.name} is of {weights.kind}{alone}")
 
 
 def _say_start(say: Say, start: Start, preset: str | None) -> None:

@@ -6,7 +6,6 @@ Letters: N objects.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,10 +24,10 @@ from maskrcnn.config import (
 from maskrcnn.data.dataset import Dataset
 from maskrcnn.errors import ConfigError, InputError
 from maskrcnn.model.mask_rcnn import MaskRCNN, build
-from maskrcnn.model.weights import read
 from maskrcnn.ops.resize import target_size
 from maskrcnn.training.anchors import fit_anchors
 from maskrcnn.training.transfer import Transfer, transfer
+from maskrcnn.zoo.opening import Opened
 
 LOOK_AT = 200  # pictures from which sizes and pixel statistics are taken
 
@@ -154,29 +153,37 @@ class Start(NamedTuple):
     transfers: Sequence[Transfer]
 
 
-def start_model(dataset: Dataset, weights: Path | None, preset: str, changes: Mapping[str, Any], seed: int) -> Start:
+def start_model(dataset: Dataset, weights: Opened | None, preset: str, changes: Mapping[str, Any], seed: int) -> Start:
     """Build the model that a run begins with.
 
     Args:
         dataset: The training pictures; their classes become the model's.
-        weights: A model file to start from, whose settings are kept; None starts fresh.
-        preset: `small` or `full`, for a fresh start.
+        weights: What to start from: a model, whose settings are kept, or a backbone; None starts fresh.
+        preset: `small` or `full`, for what does not come from the weights.
         changes: Nested settings that override the chosen ones.
         seed: Fresh weights follow from it.
 
     Raises:
         ConfigError: A change does not fit, or names other classes than the data has.
-        WeightsError: The file is missing, broken, or not one of this package.
         ImageError: A picture can't be read.
     """
     _check_classes(dataset, changes)
     if weights is None:
         config = fitting_config(dataset, preset)
         return Start(_fresh(merge(config.model_dump(mode="json"), changes), seed), [])
-    old = read(weights)
-    kept = {**old.config.model_dump(mode="json"), "classes": list(dataset.class_names)}
+    old = weights.weights
+    config = old.config if weights.complete else _on_backbone(fitting_config(dataset, preset), old.config)
+    kept = {**config.model_dump(mode="json"), "classes": list(dataset.class_names)}
     model = _fresh(merge(kept, changes), seed)
-    return Start(model, transfer(model, old.tensors, old.config.classes))
+    lines = transfer(model, old.tensors, old.config.classes)
+    return Start(model, lines + [Transfer(entry.name, "unused", entry.reason) for entry in weights.ignored()])
+
+
+def _on_backbone(fitted: ModelConfig, file: ModelConfig) -> ModelConfig:
+    """Put fitted settings on a file's backbone; for photographs with the normalisation that it has learnt with."""
+    photographs = fitted.input.mean == InputConfig().mean and file.input.bands == fitted.input.bands
+    learnt = fitted.input.change(mean=file.input.mean, std=file.input.std) if photographs else fitted.input
+    return fitted.change(backbone=file.backbone, input=learnt)
 
 
 def _check_classes(dataset: Dataset, changes: Mapping[str, Any]) -> None:
