@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -28,6 +29,9 @@ from maskrcnn.structures import Batch, Bitmap
 # laws on tensors take their time on a busy machine; the number of examples bounds it
 settings.register_profile("repository", deadline=None, derandomize=True)
 settings.load_profile("repository")
+
+# what is started in the background ignores interrupts, and so would the commands that tests interrupt
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 TINY = ModelConfig(
     classes=("cat", "dog", "horse"),

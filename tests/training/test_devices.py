@@ -76,12 +76,12 @@ def test_one_process_of_all_leads(monkeypatch, environment, leading):
 
 
 def test_readers_take_the_spare_cores(monkeypatch):
-    monkeypatch.setattr(module, "_cores", lambda: 12)
+    monkeypatch.setattr(module, "usable_cores", lambda: 12)
     assert Devices("cpu").workers(3) == 3
     assert Devices("cpu").workers(0) == 0
     assert Devices("cpu").workers(-1) == 8
     assert Devices("cpu", 3).workers(-1) == 3
-    monkeypatch.setattr(module, "_cores", lambda: 1)
+    monkeypatch.setattr(module, "usable_cores", lambda: 1)
     assert Devices("cpu").workers(-1) == 0
 
 
