@@ -12,8 +12,12 @@ from stages import SCORES, assert_close, assert_same_instances, head_outputs, lo
 from torch import Tensor
 
 from maskrcnn.config import ModelConfig
+from maskrcnn.model.losses import box_loss, class_loss, mask_loss, objectness_loss
 from maskrcnn.model.mask_rcnn import MaskRCNN
+from maskrcnn.model.matching import adopt_orphans, match
+from maskrcnn.model.rpn import AnchorScores, Proposals
 from maskrcnn.model.weights import build_filled
+from maskrcnn.ops.boxes import encode
 from maskrcnn.ops.paste import paste_zero_edge
 from maskrcnn.ops.resize import padded_size, place, resize_image, target_size, to_tensor
 from maskrcnn.ops.roi_align import SAMPLERS, build_table, roi_align
@@ -105,8 +109,9 @@ def test_features(model: MaskRCNN, single: Any) -> None:
     layers = np.load(GOLDEN / "activations_small.npz")
     images, size_hw = given(single["molded_image"], single["window"])
     with torch.inference_mode():
-        assert np.abs(model.normalise(images, size_hw).permute(0, 2, 3, 1) - single["molded_image"]).max() < 1e-4
-        stages = model.backbone(model.normalise(images, size_hw))
+        normalised = model.normalise(images, size_hw)
+        assert np.abs(normalised.permute(0, 2, 3, 1).numpy() - single["molded_image"]).max() < 1e-4
+        stages = model.backbone(normalised)
         names = ["res2c_out", "res3d_out", "res4f_out", "res5c_out", *(f"fpn_p{i}" for i in range(2, 7))]
         for name, level in zip(names, [*stages, *model.pyramid(stages)], strict=True):
             positions = torch.from_numpy(layers[f"{name}__ix"])
@@ -239,3 +244,130 @@ def test_cut_regions(bins: int) -> None:
     picture = torch.from_numpy(golden["cr_ix"]).long()
     found = roi_align(build_table([level], [1]), boxes, picture, zero, bins, 2, SAMPLERS["corners"])
     assert_close(found.permute(0, 2, 3, 1), golden[f"cr_{bins}x{bins}"])
+
+
+TRAINING: dict[str, Any] = {"anchors": {"sizes": [[8.0], [16.0], [32.0], [64.0], [128.0]]}}
+
+
+class Step(NamedTuple):
+    """One training batch of theirs, and what our model makes of it on their regions."""
+
+    golden: Any
+    model: MaskRCNN
+    images: Tensor
+    scores: AnchorScores
+    proposals: Proposals
+    logits: Tensor
+    deltas: Tensor
+    masks: Tensor
+
+
+@pytest.fixture(scope="module")
+def step(foreign: Foreign) -> Step:
+    golden = np.load(GOLDEN / "train_golden.npz")
+    model = make(foreign, TRAINING).train()
+    torch.nn.init.zeros_(model.rpn.head.deltas.weight)  # as their recorded deltas are, so that proposals are anchors
+    torch.nn.init.zeros_(model.rpn.head.deltas.bias)
+    images, size_hw = given(golden["in_images"], golden["in_image_meta"][:, 7:11])
+    with torch.inference_mode():
+        features = model.features(images, size_hw)
+        scores = model.rpn(features)
+        proposals = model.propose(features, size_hw)
+        regions = pixels(golden["heads_output_rois"], images)
+        _, logits, deltas = head_outputs(model, features, list(regions))
+        labels = torch.from_numpy(golden["heads_t_class_ids"]).long() - 1
+        masks = model.masks(model.table(features), torch.from_numpy(regions), labels)
+    return Step(golden, model, images, scores, proposals, logits, deltas, masks)
+
+
+def theirs_in_order(step: Step) -> tuple[Tensor, Tensor]:
+    """Give our logits and deltas of all anchors in their order, unit and sides."""
+    logits, deltas = (torch.cat(list(levels), dim=1) for levels in step.scores)
+    order = torch.arange(logits.shape[1]).view(-1, 3).flip(1).flatten()
+    units = torch.tensor([0.1, 0.1, 0.2, 0.2])
+    return logits[:, order], (deltas[:, order] / units)[..., [1, 0, 3, 2]]
+
+
+def test_a_training_step_sees_the_same(step: Step) -> None:
+    logits, deltas = theirs_in_order(step)
+    two = step.golden["heads_rpn_class_logits"]
+    assert_close(logits, two[..., 1] - two[..., 0])
+    assert not deltas.any()
+    assert not step.golden["heads_rpn_bbox"].any()
+    for boxes, scores, valid, own in zip(*step.proposals, step.golden["heads_rpn_rois"], strict=True):
+        own = own[: int(valid.sum())]
+        assert own.any(axis=1).all()
+        order_of(boxes[valid].numpy(), scores[valid].sigmoid().numpy(), pixels(own, step.images))
+    shape = step.golden["heads_mrcnn_class_logits"].shape
+    assert_close(step.logits.roll(1, 1).view(shape), step.golden["heads_mrcnn_class_logits"])
+    assert_close(step.deltas[..., [1, 0, 3, 2]], step.golden["heads_mrcnn_bbox"][:, :, 1:].reshape(-1, 3, 4))
+
+
+def test_objectness_class_and_mask_losses_of_their_samples(step: Step) -> None:
+    """Sampled by them: anchors either positive or negative, all regions, masks of the positive ones."""
+    logits, _ = theirs_in_order(step)
+    match = torch.from_numpy(step.golden["in_rpn_match"])[..., 0]
+    loss = objectness_loss(logits, match == 1, match != 0).mean.item()
+    assert loss == pytest.approx(step.golden["heads_rpn_class_loss"], rel=1e-4)
+    labels = (torch.from_numpy(step.golden["heads_t_class_ids"]).long().flatten() - 1) % 4  # background last
+    loss = class_loss(step.logits, labels, torch.ones_like(labels, dtype=torch.bool)).mean.item()
+    assert loss == pytest.approx(step.golden["heads_mrcnn_class_loss"], rel=1e-4)
+    wanted = torch.from_numpy(step.golden["heads_t_mask"]).flatten(0, 1)
+    loss = mask_loss(step.masks.flatten(0, 1).logit(eps=1e-7), wanted, labels < 3).mean.item()
+    assert loss == pytest.approx(step.golden["heads_mrcnn_mask_loss"], rel=1e-4)
+
+
+def test_the_box_losses_differ_in_what_they_are_divided_by(step: Step) -> None:
+    """Theirs are means over the four numbers of each positive sample, ours sums over all samples."""
+    labels = (torch.from_numpy(step.golden["heads_t_class_ids"]).long().flatten() - 1) % 4
+    positive = labels < 3
+    deltas = step.deltas[torch.arange(len(labels)), labels.clamp(max=2)]
+    targets = torch.from_numpy(step.golden["heads_t_bbox"]).flatten(0, 1)[:, [1, 0, 3, 2]]
+    loss = box_loss(deltas, targets, positive, torch.ones_like(positive), step.model.config.box_head.beta)
+    assert (loss.total / (4 * positive.sum())).item() == pytest.approx(step.golden["heads_mrcnn_bbox_loss"], rel=1e-4)
+    match = torch.from_numpy(step.golden["in_rpn_match"])[..., 0]
+    _, deltas = theirs_in_order(step)
+    places = (match == 1).sort(dim=1, descending=True, stable=True).indices[:, : step.golden["in_rpn_bbox"].shape[1]]
+    sampled = deltas.gather(1, places[..., None].expand(-1, -1, 4))
+    positive = match.gather(1, places) == 1
+    targets = torch.from_numpy(step.golden["in_rpn_bbox"]).float()
+    loss = box_loss(sampled, targets, positive, positive, step.model.config.rpn.beta)
+    assert (loss.mean / 4).item() == pytest.approx(step.golden["heads_rpn_bbox_loss"], rel=1e-4)
+
+
+def test_targets_of_positive_regions(step: Step) -> None:
+    """The deltas to the object that a region overlaps most, in the model's own coordinates."""
+    present = torch.from_numpy(step.golden["in_gt_class_ids"]) > 0
+    objects = step.model.frame.enter(torch.from_numpy(step.golden["in_gt_boxes"])[..., [1, 0, 3, 2]].float())
+    regions = torch.from_numpy(pixels(step.golden["heads_t_rois"], step.images))
+    labels = torch.where(present, torch.from_numpy(step.golden["in_gt_class_ids"]).long() - 1, -1)
+    none = torch.zeros(len(regions), 0, 4)
+    matched = match(regions, objects, labels, none, positive_iou=0.5, negative_iou=0.5, ignored_overlap=0.5)
+    theirs = torch.from_numpy(step.golden["heads_t_class_ids"]) > 0
+    assert torch.equal(matched.positive, theirs)
+    assert torch.equal(
+        labels.gather(1, matched.target)[theirs] + 1, torch.from_numpy(step.golden["heads_t_class_ids"])[theirs]
+    )
+    targets = encode(objects.gather(1, matched.target[..., None].expand(-1, -1, 4)), regions, step.model.box_head.std)
+    assert_close(targets[theirs][:, [1, 0, 3, 2]], step.golden["heads_t_bbox"][theirs.numpy()])
+
+
+def test_targets_of_anchors(step: Step) -> None:
+    """Anchors and objects end behind their last pixel here; which of the positives are sampled is random."""
+    golden = step.golden
+    present = torch.from_numpy(golden["in_gt_class_ids"]) > 0
+    objects = torch.from_numpy(golden["in_gt_boxes"])[..., [1, 0, 3, 2]].float()
+    labels = torch.where(present, 0, -1)
+    anchors = torch.cat(step.model.anchors([(32, 32), (16, 16), (8, 8), (4, 4), (2, 2)]))
+    anchors = anchors.view(-1, 3, 4).flip(1).view(1, -1, 4)
+    none = torch.zeros(len(objects), 0, 4)
+    matched = match(anchors, objects, labels, none, positive_iou=0.7, negative_iou=0.3, ignored_overlap=0.5)
+    matched = adopt_orphans(matched, anchors, objects, labels)
+    theirs = torch.from_numpy(golden["in_rpn_match"])[..., 0]
+    assert matched.positive[theirs == 1].all()
+    assert matched.negative[theirs == -1].all()
+    for i in range(len(objects)):
+        positive = theirs[i] == 1
+        own = anchors[0, positive]
+        targets = encode(objects[i, matched.target[i, positive]], own, torch.tensor([0.1, 0.1, 0.2, 0.2]))
+        assert_close(targets[:, [1, 0, 3, 2]].double(), golden["in_rpn_bbox"][i, : len(own)])
