@@ -3,16 +3,18 @@ from __future__ import annotations
 import pytest
 import torch
 
-from maskrcnn.config import BackboneConfig
+from maskrcnn.config import BackboneConfig, ModelConfig
 from maskrcnn.errors import WeightsError
-from maskrcnn.model.backbone import BASIC, DEEP, build_backbone
+from maskrcnn.model.backbone import BASIC, DEEP
+from maskrcnn.model.mask_rcnn import build
 from maskrcnn.zoo.measure import measure_backbone, merged
+from maskrcnn.zoo.shapes import shapes_of
 
 
 def backbone(depth: str, norm: str) -> dict[str, torch.Tensor]:
-    with torch.device("meta"):
-        model = build_backbone(BackboneConfig(depth=depth, norm=norm), 3)  # type: ignore[arg-type]
-    return {f"backbone.{name}": tensor for name, tensor in model.state_dict().items()}
+    settings = BackboneConfig(depth=depth, norm=norm)  # type: ignore[arg-type]
+    shapes = shapes_of(ModelConfig(classes=("cat",), backbone=settings), complete=False)
+    return {name: torch.empty(shape, device="meta") for name, shape in shapes.items()}
 
 
 @pytest.mark.parametrize("depth", [*BASIC, *DEEP])
@@ -34,3 +36,10 @@ def test_other_networks_are_refused_by_what_they_are() -> None:
 
 def test_later_settings_win_and_deep_ones_stay() -> None:
     assert merged({"a": {"b": 1, "c": 2}}, {"a": {"b": 3}}, {"d": None}) == {"a": {"b": 3, "c": 2}, "d": None}
+
+
+def test_shapes_are_those_of_the_model(tiny: ModelConfig) -> None:
+    state = build(tiny).state_dict()
+    assert shapes_of(tiny, complete=True) == {name: tuple(tensor.shape) for name, tensor in state.items()}
+    backbone = {name: tuple(tensor.shape) for name, tensor in state.items() if name.startswith("backbone.")}
+    assert shapes_of(tiny, complete=False) == backbone

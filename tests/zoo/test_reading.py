@@ -14,7 +14,12 @@ from maskrcnn.model.backbone import build_backbone
 from maskrcnn.model.mask_rcnn import build
 from maskrcnn.zoo import Entry, read_foreign, recognise
 from maskrcnn.zoo.coco_names import IDS, NAMES
+from maskrcnn.zoo.detectron2 import DETECTRON2
 from maskrcnn.zoo.export import export
+from maskrcnn.zoo.folds import Own
+from maskrcnn.zoo.kinds import Found
+from maskrcnn.zoo.reading import translate
+from maskrcnn.zoo.shapes import shapes_of
 
 Tensors = dict[str, Tensor]
 
@@ -153,6 +158,14 @@ def test_another_shape_is_named(torchvision: Tensors, tmp_path: Path) -> None:
         read_foreign(saved(tmp_path, other))
 
 
+@pytest.mark.parametrize("shape", [(), (3,), (1, 1, 1, 1), (0, 8)])
+def test_impossible_shapes_end_in_a_sentence(shape: tuple[int, ...], torchvision: Tensors) -> None:
+    for name in [name for name in torchvision if ".layer" not in name and torchvision[name].shape != shape]:
+        state = {**torchvision, name: torch.zeros(shape)}
+        with pytest.raises(WeightsError, match=r"w\.pth: expected"):
+            translate(Found(Path("w.pth"), state, tuple(state), {}, ()))
+
+
 def test_anchors_that_the_file_does_not_tell(torchvision: Tensors, tmp_path: Path) -> None:
     other = {**torchvision, "rpn.head.cls_logits.weight": torch.zeros(5, 8, 1, 1)}
     with pytest.raises(WeightsError, match=r"expected 3 anchors a cell, .* got 5; the file does not say which"):
@@ -279,12 +292,7 @@ def test_recipes_of_detectron2_that_read_rgb(detectron2: Tensors, tmp_path: Path
 
 def test_grouped_networks_of_detectron2_have_their_own_std_and_stride(tmp_path: Path) -> None:
     config = small().change(backbone=BackboneConfig(depth="resnext101_32x8d"))
-    with torch.device("meta"):
-        shapes = {name: tensor.shape for name, tensor in build(config).state_dict().items()}
-    own = {name: torch.zeros(1).expand(shape) for name, shape in shapes.items()}
-    from maskrcnn.zoo.detectron2 import DETECTRON2
-    from maskrcnn.zoo.folds import Own
-
+    own = {name: torch.zeros(1).expand(shape) for name, shape in shapes_of(config, complete=True).items()}
     model = Own(Path("x"), (), {})
     model.tensors.update(own)
     said = DETECTRON2.refine(model)

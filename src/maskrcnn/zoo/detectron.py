@@ -111,7 +111,7 @@ def _refined(own: Own) -> dict[str, Any]:
 DETECTRON = Kind(
     name="detectron",
     complete=True,
-    marks=(r"conv1_w", r"cls_score_w"),
+    marks=(r"conv1_w", r"(cls_score|mask_fcn_logits|conv_rpn_fpn2)_w"),
     rules=_RULES,
     skips=_SKIPS,
     fold=_fold,

@@ -155,7 +155,7 @@ def _sizes_and_ratios(cell: Tensor) -> tuple[tuple[float, ...], tuple[float, ...
 DETECTRON2 = Kind(
     name="detectron2",
     complete=True,
-    marks=(r"backbone\.bottom_up\.stem\.conv1\.weight", r"roi_heads\.box_predictor\.cls_score\.weight"),
+    marks=(r"backbone\.bottom_up\..*", r"roi_heads\..*"),
     rules=_RULES,
     skips=(),
     fold=_fold,

@@ -16,6 +16,7 @@ from torch import Tensor
 
 EPS = 1e-5  # of every norm here
 STEM = "backbone.stem.conv1.conv.weight"
+_ROWS_AT_ONCE = 64
 HEAD_STD = (0.1, 0.1, 0.2, 0.2)  # of dx, dy, dw, dh
 
 
@@ -111,7 +112,16 @@ def norm_into_layer(own: Own, layer: str, norm: str, eps: float) -> None:
     )
     scale = gamma * torch.rsqrt(var + eps)
     own.change(bias, (own.tensors[bias].double() - mean) * scale + beta)
-    own.tensors[weight].mul_(scale.view(-1, *[1] * (own.tensors[weight].ndim - 1)))  # in place: the largest is 51 MB
+    own.tensors[weight] = _scaled(own.tensors[weight], scale)
+
+
+def _scaled(weight: Tensor, scale: Tensor) -> Tensor:
+    """Multiply rows in float64, a few at a time: the largest layer would take five times its memory at once."""
+    out = torch.empty_like(weight)
+    for i in range(0, len(weight), _ROWS_AT_ONCE):
+        rows = slice(i, i + _ROWS_AT_ONCE)
+        out[rows] = weight[rows].double() * scale[rows].view(-1, *[1] * (weight.ndim - 1))
+    return out
 
 
 def unit_statistics(own: Own) -> None:

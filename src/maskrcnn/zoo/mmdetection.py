@@ -122,7 +122,7 @@ def _classes(own: Own, count: int) -> Sequence[str] | None:
 MMDETECTION = Kind(
     name="mmdetection",
     complete=True,
-    marks=(r"backbone\.conv1\.weight", r"roi_head\.bbox_head\.fc_cls\.weight"),
+    marks=(r"backbone\.(conv1|layer1)\..*", r"roi_head\..*"),
     rules=_RULES,
     skips=_SKIPS,
     fold=_fold,

@@ -7,14 +7,13 @@ References: Python, pickle protocol 0 to 5; numpy, `ndarray.__reduce__`.
 
 from __future__ import annotations
 
-import mmap
 import pickle
 import pickletools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -160,10 +159,24 @@ def read_pickle(path: Path) -> object:
     Raises:
         WeightsError: The file is broken, or wants to build anything else; none of that is run.
     """
-    with _sentences(path), path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as view:
-        _check_sizes(view)
-        view.seek(0)
-        return _Unpickler(view, encoding="latin1").load()
+    with _sentences(path), path.open("rb") as file:
+        _check_sizes(_Bounded(file, path.stat().st_size))
+        file.seek(0)
+        return _Unpickler(_Bounded(file, path.stat().st_size), encoding="latin1").load()
+
+
+class _Bounded:
+    """A file of which nobody reads more than there is: room is made for as much as is asked for, not as is found."""
+
+    def __init__(self, file: BinaryIO, size: int) -> None:
+        self._file = file
+        self._size = size
+
+    def read(self, count: int) -> bytes:
+        return self._file.read(min(count, self._size - self._file.tell()))
+
+    def readline(self) -> bytes:
+        return self._file.readline()
 
 
 @contextmanager
@@ -175,11 +188,11 @@ def _sentences(path: Path) -> Iterator[None]:
         raise WeightsError(f"{path}: expected a pickle of arrays, got {said}; nothing of it was run") from None
 
 
-def _check_sizes(view: mmap.mmap) -> None:
+def _check_sizes(file: _Bounded) -> None:
     """Read every opcode: each must fit into the file, and no slot of memory may lie beyond their number.
 
     The unpickler would reserve memory for what an opcode claims before it looks for it.
     """
-    for count, (code, argument, _) in enumerate(pickletools.genops(view)):  # type: ignore[arg-type]  # it reads
+    for count, (code, argument, _) in enumerate(pickletools.genops(file)):  # type: ignore[arg-type]  # it reads
         if code.name in {"PUT", "BINPUT", "LONG_BINPUT"} and isinstance(argument, int) and argument > count:
             raise pickle.UnpicklingError(f"a memory of {argument} objects after {count} of them")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,6 @@ from torch import Tensor
 
 from maskrcnn.config import ModelConfig
 from maskrcnn.errors import ConfigError, WeightsError
-from maskrcnn.model.backbone import build_backbone
-from maskrcnn.model.mask_rcnn import build
 from maskrcnn.zoo.checkpoints import check_tensor, read_checkpoint
 from maskrcnn.zoo.detectron import DETECTRON, DETECTRON_BACKBONE
 from maskrcnn.zoo.detectron2 import DETECTRON2, DETECTRON2_BACKBONE
@@ -26,6 +25,7 @@ from maskrcnn.zoo.measure import anchors_of, check_essentials, classes_of, measu
 from maskrcnn.zoo.mmdetection import MMDETECTION
 from maskrcnn.zoo.names import find, find_reason
 from maskrcnn.zoo.pickles import PickledArray, read_pickle
+from maskrcnn.zoo.shapes import shapes_of
 from maskrcnn.zoo.torchvision import TORCHVISION, TORCHVISION_BACKBONE
 
 KINDS = (
@@ -60,13 +60,22 @@ def read_foreign(path: Path, *, classes: Sequence[str] | None = None) -> Foreign
         WeightsError: The file is broken, of no known kind, or not a model that can be built here; a tensor is left
             over, missing or of another shape; or the number of names differs.
     """
-    found = _open(path)
+    return translate(_open(path), classes)
+
+
+def translate(found: Found, classes: Sequence[str] | None = None) -> Foreign:
+    """Turn what a file holds into a model; takes the tensors out of it.
+
+    Raises:
+        WeightsError: As by `read_foreign`, but for files that can't be read.
+    """
     kind = _kind_of(found)
-    own, targets, ignored = _renamed(kind, found)
-    check_essentials(own.tensors, str(path), kind.complete)
-    kind.fold(own)
-    config = _config(kind, own, classes)
-    _account(config, own, kind)
+    with _sentences(found.path, kind):
+        own, targets, ignored = _renamed(kind, found)
+        check_essentials(own.tensors, str(found.path), kind.complete)
+        kind.fold(own)
+        config = _config(kind, own, classes)
+        _account(config, own, kind)
     return Foreign(kind.name, config, own.tensors, _ledger(found, own, targets, ignored), kind.complete)
 
 
@@ -79,6 +88,18 @@ def recognise(path: Path) -> Recognised:
     found = _open(path)
     kind = _kind_of(found)
     return Recognised(kind.name, kind.complete, {name: tuple(found.tensors[name].shape) for name in found.names})
+
+
+@contextmanager
+def _sentences(path: Path, kind: Kind) -> Iterator[None]:
+    """Turn what tensors of impossible shapes do to the folds into a sentence."""
+    try:
+        yield
+    except WeightsError:
+        raise
+    except (RuntimeError, LookupError, ValueError, ArithmeticError, MemoryError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise WeightsError(f"{path}: expected tensors of the shapes of {kind.name}, got others: {reason}") from None
 
 
 # ---- files
@@ -183,7 +204,8 @@ def _config(kind: Kind, own: Own, classes: Sequence[str] | None) -> ModelConfig:
     try:
         config = ModelConfig.parse(values, source)
     except ConfigError as error:
-        raise WeightsError(str(error)) from None
+        said = str(error).removeprefix(f"{source}: ")
+        raise WeightsError(f"{source}: expected a model that can be built, got {said}") from None
     if kind.complete and anchors_of(own.tensors) != config.anchors.per_cell:
         raise WeightsError(
             f"{source}: expected {config.anchors.per_cell} anchors a cell, of one size and three ratios, got "
@@ -214,7 +236,7 @@ def _account(config: ModelConfig, own: Own, kind: Kind) -> None:
     Raises:
         WeightsError: They differ.
     """
-    wanted = _shapes(config, kind.complete)
+    wanted = shapes_of(config, kind.complete)
     for name in wanted:
         if name.endswith("num_batches_tracked"):
             own.tensors.setdefault(name, torch.zeros((), dtype=torch.int64))
@@ -232,15 +254,6 @@ def _account(config: ModelConfig, own: Own, kind: Kind) -> None:
             "of another shape": unequal,
         },
     )
-
-
-def _shapes(config: ModelConfig, complete: bool) -> dict[str, tuple[int, ...]]:
-    """Return the shapes of a model's tensors; it takes no memory for them."""
-    with torch.device("meta"):
-        if complete:
-            return {name: tuple(tensor.shape) for name, tensor in build(config).state_dict().items()}
-        backbone = build_backbone(config.backbone, config.input.bands)
-        return {f"backbone.{name}": tuple(tensor.shape) for name, tensor in backbone.state_dict().items()}
 
 
 def _ledger(found: Found, own: Own, targets: Mapping[str, str], ignored: Mapping[str, str]) -> tuple[Entry, ...]:

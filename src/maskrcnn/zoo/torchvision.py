@@ -86,7 +86,7 @@ def _sha256(path: Path) -> str:
 TORCHVISION = Kind(
     name="torchvision",
     complete=True,
-    marks=(r"backbone\.body\.conv1\.weight", r"roi_heads\.box_predictor\.cls_score\.weight"),
+    marks=(r"backbone\.body\..*", r"roi_heads\..*"),
     rules=_RULES,
     skips=(),
     fold=_fold,
