@@ -1,23 +1,12 @@
-"""Files of other projects, written by the tests."""
+"""Where the outputs of other projects lie."""
 
 from __future__ import annotations
 
-import importlib.util
-import json
 from pathlib import Path
-from typing import Any, NamedTuple
 
-import numpy as np
 import pytest
 
 GOLDEN = Path(__file__).parents[2] / "../shared/golden"
-
-
-class Golden(NamedTuple):
-    """Outputs of another project's own code, and the weights that it had."""
-
-    arrays: Any
-    weights: dict[str, np.ndarray]
 
 
 @pytest.fixture(scope="session")
@@ -25,18 +14,3 @@ def golden_folder() -> Path:
     if not GOLDEN.exists():
         pytest.skip("../shared/golden is not here")
     return GOLDEN
-
-
-def read_golden(folder: Path, name: str) -> Golden:
-    """Read a golden file and draw its weights, as its README says."""
-    description = importlib.util.spec_from_file_location("fill", folder / "fill.py")
-    assert description is not None
-    assert description.loader is not None
-    fill = importlib.util.module_from_spec(description)
-    description.loader.exec_module(fill)
-    arrays = np.load(folder / name)
-    weights = {}
-    for tensor, (kind, shape, gain) in json.loads(bytes(arrays["spec"]))["tensors"].items():
-        numbers = fill.values(tensor, tuple(shape), kind, int(arrays["seed"]))
-        weights[tensor] = numbers if kind == "var" else numbers * np.float32(gain)
-    return Golden(arrays, weights)

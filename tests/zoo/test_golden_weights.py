@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from goldens import Golden, read_golden
 from torch import Tensor
 
-from conftest import Golden, read_golden
 from maskrcnn.config import BackboneConfig
 from maskrcnn.model.weights import build_filled
 from maskrcnn.zoo import Foreign, read_foreign
