@@ -1,6 +1,7 @@
-"""The shapes of a model's tensors, without the tensors.
+"""The shapes of a model's tensors, without their numbers.
 
-On the device `meta` nothing is stored, but drawing fresh weights there would import a second's worth of code.
+Memory that nothing is written to is only reserved. The device `meta` would not even reserve it, but some steps of
+building a model there import more code, and take more memory, than all of this.
 """
 
 from __future__ import annotations
@@ -8,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
@@ -42,7 +42,7 @@ def shapes_of(config: ModelConfig, complete: bool) -> dict[str, tuple[int, ...]]
     >>> shapes_of(ModelConfig(classes=("cat",)), complete=False)["backbone.stem.conv1.conv.weight"]
     (64, 3, 7, 7)
     """
-    with torch.device("meta"), _Unfilled():
+    with _Unfilled():
         if complete:
             return {name: tuple(tensor.shape) for name, tensor in build(config).state_dict().items()}
         backbone = build_backbone(config.backbone, config.input.bands)
