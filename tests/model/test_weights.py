@@ -186,3 +186,12 @@ def test_a_refused_file_leaves_the_module_as_it_was() -> None:
     with pytest.raises(WeightsError):
         fill(module, {"weight": torch.ones(2, 3)}, "m")
     assert torch.equal(module.weight, before)
+
+
+def test_loading_draws_no_random_numbers(tiny: ModelConfig, tmp_path: Path) -> None:
+    model = build(tiny)
+    save(model, tmp_path / "model.safetensors")
+    before = torch.random.get_rng_state()
+    loaded = load_model(tmp_path / "model.safetensors")
+    assert torch.equal(torch.random.get_rng_state(), before)
+    assert all(torch.equal(loaded.state_dict()[name], tensor) for name, tensor in model.state_dict().items())

@@ -19,6 +19,7 @@ from maskrcnn.config import ModelConfig
 from maskrcnn.errors import ConfigError, WeightsError
 from maskrcnn.files import replacing
 from maskrcnn.model.mask_rcnn import MaskRCNN, build
+from maskrcnn.model.unfilled import Unfilled
 from maskrcnn.version import __version__
 
 KIND = "maskrcnn"
@@ -151,7 +152,8 @@ def build_filled(config: ModelConfig, tensors: Mapping[str, Tensor], source: str
         WeightsError: The tensors are not those of the model, or the model does not fit into memory.
     """
     try:
-        model = build(config)
+        with Unfilled():
+            model = build(config)
     except (RuntimeError, MemoryError):
         raise WeightsError(f"{source}: expected a model that fits into memory, got settings of a larger one") from None
     fill(model, tensors, source)
