@@ -139,3 +139,12 @@ def foreign_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     body = {name.removeprefix("backbone.body."): tensor for name, tensor in named.items() if ".body." in name}
     torch.save({**body, "fc.weight": torch.zeros(5, 512), "fc.bias": torch.zeros(5)}, folder / "resnet18.pth")
     return folder
+
+
+@pytest.fixture(scope="session")
+def golden_folder() -> Path:
+    """The outputs of other projects' own code, where they are at hand."""
+    folder = Path(__file__).parents[1] / "../shared/golden"
+    if not folder.exists():
+        pytest.skip("../shared/golden is not here")
+    return folder
