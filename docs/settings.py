@@ -17,7 +17,8 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from maskrcnn.config import ModelConfig, Settings, Stage, TrainConfig
+from maskrcnn.config import ModelConfig, Stage, TrainConfig
+from maskrcnn.settings import Settings
 from maskrcnn.training.setup import PRESETS, Preset
 
 PAGE = Path(__file__).with_name("settings.md")

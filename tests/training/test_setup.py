@@ -19,7 +19,6 @@ from maskrcnn.training.setup import (
     LOOK_AT,
     choose_preset,
     fitting_config,
-    merge,
     object_sides,
     pixel_statistics,
     start_model,
@@ -90,12 +89,6 @@ def test_no_more_than_some_pictures_are_looked_at(shapes, monkeypatch):
 def test_an_unknown_preset_is_named(shapes):
     with pytest.raises(InputError, match=r"^preset: expected one of full, small, got huge$"):
         fitting_config(open_dataset(shapes / "train"), "huge")
-
-
-def test_changes_are_laid_over_level_by_level():
-    base = {"a": {"b": 1, "c": {"d": 2}}, "e": 3}
-    assert merge(base, {"a": {"c": {"d": 5}}, "f": 6}) == {"a": {"b": 1, "c": {"d": 5}}, "e": 3, "f": 6}
-    assert base == {"a": {"b": 1, "c": {"d": 2}}, "e": 3}
 
 
 def test_a_fresh_start_follows_from_the_seed_and_leaves_other_random_numbers_alone(shrunk, shapes, sessions):

@@ -8,8 +8,8 @@ import torch
 
 from maskrcnn.config import BackboneConfig, ModelConfig
 from maskrcnn.model.mask_rcnn import MaskRCNN, build
+from maskrcnn.settings import merge
 from maskrcnn.zoo.export import export
-from maskrcnn.zoo.measure import merged
 from maskrcnn.zoo.reading import read_foreign
 
 HEADS = ["box_head.deltas.weight", "box_head.deltas.bias", "mask_head.logits.weight", "mask_head.logits.bias"]
@@ -18,7 +18,7 @@ HEADS = ["box_head.deltas.weight", "box_head.deltas.bias", "mask_head.logits.wei
 def model_of(tiny: ModelConfig, **changes: Any) -> MaskRCNN:
     """Build a small model with random weights, also in its norms."""
     torch.manual_seed(0)
-    model = build(ModelConfig.parse(merged(tiny.model_dump(), changes)))
+    model = build(ModelConfig.parse(merge(tiny.model_dump(), changes)))
     with torch.no_grad():
         for tensor in model.state_dict().values():
             if tensor.is_floating_point():

@@ -7,7 +7,7 @@ from maskrcnn.config import BackboneConfig, ModelConfig
 from maskrcnn.errors import WeightsError
 from maskrcnn.model.backbone import BASIC, DEEP
 from maskrcnn.model.mask_rcnn import build
-from maskrcnn.zoo.measure import measure_backbone, merged
+from maskrcnn.zoo.measure import measure_backbone
 from maskrcnn.zoo.shapes import shapes_of
 
 
@@ -32,10 +32,6 @@ def test_other_networks_are_refused_by_what_they_are() -> None:
     short = {name: tensor for name, tensor in backbone("resnet50", "frozen").items() if ".res4.5." not in name}
     with pytest.raises(WeightsError, match=r"stages of \(3, 4, 5, 3\)"):
         measure_backbone(short, "file")
-
-
-def test_later_settings_win_and_deep_ones_stay() -> None:
-    assert merged({"a": {"b": 1, "c": 2}}, {"a": {"b": 3}}, {"d": None}) == {"a": {"b": 3, "c": 2}, "d": None}
 
 
 def test_shapes_are_those_of_the_model(tiny: ModelConfig) -> None:

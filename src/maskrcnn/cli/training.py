@@ -12,10 +12,10 @@ import torch
 
 from maskrcnn.cli.settings import parse_setting
 from maskrcnn.cli.words import say
-from maskrcnn.config import ModelConfig, Settings, TrainConfig
+from maskrcnn.config import ModelConfig, TrainConfig
 from maskrcnn.errors import ConfigError, InputError
+from maskrcnn.settings import Settings, merge
 from maskrcnn.training import Devices, train
-from maskrcnn.training.setup import merge
 
 HOMES: dict[str, type[Settings]] = {"model": ModelConfig, "train": TrainConfig}
 

@@ -147,9 +147,9 @@ def parse_model_settings(texts: Sequence[str]) -> dict[str, Any]:
     Raises:
         InputError: One does not read, or is none of the model's.
     """
-    from maskrcnn.zoo.measure import merged
+    from maskrcnn.settings import merge
 
-    values = merged(*(parse_setting(text) for text in texts))
+    values = merge(*(parse_setting(text) for text in texts))
     for name in values:
         if name != "model" or not isinstance(values[name], dict):
             raise InputError(f"--set: expected settings of the model such as model.rpn.nms_iou=0.9, got {name}")

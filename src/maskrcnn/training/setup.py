@@ -25,6 +25,7 @@ from maskrcnn.data.dataset import Dataset
 from maskrcnn.errors import ConfigError, InputError
 from maskrcnn.model.mask_rcnn import MaskRCNN, build
 from maskrcnn.ops.resize import target_size
+from maskrcnn.settings import merge
 from maskrcnn.training.anchors import fit_anchors
 from maskrcnn.training.transfer import Transfer, transfer
 from maskrcnn.zoo.opening import Opened
@@ -131,19 +132,6 @@ def fitting_config(dataset: Dataset, preset: str) -> ModelConfig:
         box_head=parts.box_head,
         mask_head=parts.mask_head,
     )
-
-
-def merge(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Lay nested changes over nested values.
-
-    >>> merge({"a": {"b": 1, "c": 2}}, {"a": {"c": 3}})
-    {'a': {'b': 1, 'c': 3}}
-    """
-    merged = dict(values)
-    for name, change in changes.items():
-        below = merged.get(name)
-        merged[name] = merge(below, change) if isinstance(change, Mapping) and isinstance(below, Mapping) else change
-    return merged
 
 
 class Start(NamedTuple):

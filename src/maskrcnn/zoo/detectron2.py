@@ -11,11 +11,11 @@ from typing import Any
 
 from torch import Tensor
 
+from maskrcnn.settings import merge
 from maskrcnn.zoo.coco_names import names_of_count
 from maskrcnn.zoo.folds import Own, channels_last_in_fc1, swap_colours
 from maskrcnn.zoo.kinds import SETTINGS as SAYS
 from maskrcnn.zoo.kinds import Kind, as_it_is, no_fold, no_names
-from maskrcnn.zoo.measure import merged
 from maskrcnn.zoo.names import CLASSIFIER, LEAF, STEP_COUNT, Rule
 
 _BY_STAGE = {"2": "0", "3": "1", "4": "2", "5": "3"}
@@ -122,7 +122,7 @@ def _refined(own: Own) -> dict[str, Any]:
     recipe = RESNEXT if is_resnext(own) else {}
     order = 1 if rgb else -1
     said = {name: _said(own, f"input.{name}") for name in ("mean", "std")}
-    return merged(
+    return merge(
         recipe,
         {"backbone": {"stride_in": "3x3"}} if rgb else {},
         {"input": {name: _rounded(values[::order]) for name, values in said.items() if values}},

@@ -15,9 +15,9 @@ from torch import Tensor
 
 from maskrcnn.config import ModelConfig
 from maskrcnn.model.mask_rcnn import MaskRCNN
+from maskrcnn.settings import merge
 from maskrcnn.zoo import detectron2, torchvision
 from maskrcnn.zoo.folds import STEM
-from maskrcnn.zoo.measure import merged
 from maskrcnn.zoo.names import LEAF, Rule, find
 
 Project = Literal["torchvision", "detectron2"]
@@ -137,7 +137,7 @@ def _torchvision_settings(_: ModelConfig) -> Mapping[str, Any]:
 
 
 def _detectron2_settings(config: ModelConfig) -> Mapping[str, Any]:
-    return merged(detectron2.SETTINGS, detectron2.RESNEXT if "next" in config.backbone.depth else {})
+    return merge(detectron2.SETTINGS, detectron2.RESNEXT if "next" in config.backbone.depth else {})
 
 
 _PLANS = {
@@ -180,7 +180,7 @@ def _channels_first(weight: Tensor, bins: int) -> Tensor:
 def _differences(kind: Project, config: ModelConfig) -> Iterator[str]:
     """Say where the model's settings are not those that the project's own models have."""
     plan = _PLANS[kind]
-    theirs = ModelConfig.parse(merged({"classes": config.classes}, plan.settings(config))).model_dump()
+    theirs = ModelConfig.parse(merge({"classes": config.classes}, plan.settings(config))).model_dump()
     for path, own in _leaves(config.model_dump()):
         other = _at(theirs, path)
         if own != other and not _TOLD.fullmatch(path):

@@ -133,17 +133,3 @@ def _mask_head(tensors: Tensors) -> dict[str, Any]:
         "norm": _norm_of(tensors, "mask_head.convs.0", "batch"),
         "class_agnostic": tensors["mask_head.logits.weight"].shape[0] == 1 and classes_of(tensors) > 1,
     }
-
-
-def merged(*layers: Mapping[str, Any]) -> dict[str, Any]:
-    """Lay nested settings over each other; the later ones win.
-
-    >>> merged({"rpn": {"depth": 1, "stride": 1}}, {"rpn": {"depth": 2}})
-    {'rpn': {'depth': 2, 'stride': 1}}
-    """
-    out: dict[str, Any] = {}
-    for layer in layers:
-        for name, value in layer.items():
-            both = isinstance(value, Mapping) and isinstance(out.get(name), Mapping)
-            out[name] = merged(out[name], value) if both else value
-    return out

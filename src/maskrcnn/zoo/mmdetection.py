@@ -9,11 +9,11 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from maskrcnn.settings import merge
 from maskrcnn.zoo.coco_names import names_of_count
 from maskrcnn.zoo.detectron2 import is_resnext
 from maskrcnn.zoo.folds import Own, channels_last_in_fc1, swap_colours
 from maskrcnn.zoo.kinds import Kind
-from maskrcnn.zoo.measure import merged
 from maskrcnn.zoo.names import LEAF, STEP_COUNT, Rule, Skip, residual_rules
 
 _PYRAMID = {"lateral": "lateral", "fpn": "output"}
@@ -91,7 +91,7 @@ def _refined(own: Own) -> dict[str, Any]:
     caffe = re.search(r"style\s*=\s*['\"]caffe", recipe) is not None
     order = -1 if bgr else 1
     said = {name: _numbers(recipe, name) for name in ("mean", "std")}
-    return merged(
+    return merge(
         {
             "input": _CAFFE_RGB if caffe else _RGB,
             "backbone": {"norm": "frozen", "stride_in": "1x1" if caffe else "3x3"},

@@ -14,9 +14,9 @@ from maskrcnn.config import ModelConfig
 from maskrcnn.errors import InputError, WeightsError
 from maskrcnn.files import replacing
 from maskrcnn.model.weights import KIND, Weights, build_filled, read, save
+from maskrcnn.settings import merge
 from maskrcnn.zoo.export import Exported, Project, export
 from maskrcnn.zoo.ledger import Entry
-from maskrcnn.zoo.measure import merged
 from maskrcnn.zoo.published import resolve
 from maskrcnn.zoo.reading import read_foreign
 
@@ -207,5 +207,5 @@ def convert(
 
 
 def _set(opened: Opened, settings: Mapping[str, Any]) -> Opened:
-    values = merged(opened.weights.config.model_dump(mode="json"), settings)
+    values = merge(opened.weights.config.model_dump(mode="json"), settings)
     return opened._replace(weights=opened.weights._replace(config=ModelConfig.parse(values, "model")))

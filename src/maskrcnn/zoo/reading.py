@@ -12,6 +12,7 @@ from torch import Tensor
 
 from maskrcnn.config import ModelConfig
 from maskrcnn.errors import ConfigError, WeightsError
+from maskrcnn.settings import merge
 from maskrcnn.zoo.checkpoints import check_tensor, read_checkpoint
 from maskrcnn.zoo.detectron import DETECTRON, DETECTRON_BACKBONE
 from maskrcnn.zoo.detectron2 import DETECTRON2, DETECTRON2_BACKBONE
@@ -21,7 +22,7 @@ from maskrcnn.zoo.keras import KERAS_BACKBONE, MATTERPORT, NEW_KERAS_BACKBONE
 from maskrcnn.zoo.keras_files import read_h5
 from maskrcnn.zoo.kinds import SETTINGS, Found, Kind
 from maskrcnn.zoo.ledger import Entry, listed, settle
-from maskrcnn.zoo.measure import anchors_of, check_essentials, classes_of, measure_backbone, measure_model, merged
+from maskrcnn.zoo.measure import anchors_of, check_essentials, classes_of, measure_backbone, measure_model
 from maskrcnn.zoo.mmdetection import MMDETECTION
 from maskrcnn.zoo.names import find, find_reason
 from maskrcnn.zoo.pickles import PickledArray, read_pickle
@@ -199,7 +200,7 @@ def _plain(tensor: Tensor) -> Tensor:
 def _config(kind: Kind, own: Own, classes: Sequence[str] | None) -> ModelConfig:
     source = str(own.path)
     shapes = measure_model if kind.complete else _backbone_only
-    values = merged(shapes(own.tensors, source), kind.settings, kind.refine(own))
+    values = merge(shapes(own.tensors, source), kind.settings, kind.refine(own))
     values["classes"] = _classes(kind, own, classes)
     try:
         config = ModelConfig.parse(values, source)
