@@ -3,9 +3,10 @@
 ```
 MaskRCNNError
 ├── ConfigError       (ValueError)         a setting is unknown or out of range
-├── AnnotationError   (ValueError)         an annotation file or a record in it is wrong
-├── FormatError       (AnnotationError)    no known annotation format fits the file or folder
-├── ImageError        (ValueError)         a picture is missing, broken, or of a kind that can't be read
+├── DataError         (ValueError)         data that people bring; `code` names the finding
+│   ├── AnnotationError                    an annotation file or a record in it is wrong
+│   │   └── FormatError                    no known annotation format fits the file or folder
+│   └── ImageError                         a picture is missing, broken, or of a kind that can't be read
 ├── WeightsError      (ValueError)         a weight file is not what it should be
 ├── InputError        (ValueError)         an argument of a call or of the command line is wrong
 └── OutputError       (OSError)            a result can't be written
@@ -24,16 +25,34 @@ class ConfigError(MaskRCNNError, ValueError):
     """A setting is unknown, of the wrong type, or out of range."""
 
 
-class AnnotationError(MaskRCNNError, ValueError):
+class DataError(MaskRCNNError, ValueError):
+    """Something about data that people bring is wrong.
+
+    Attributes:
+        code: Which finding of `maskrcnn data doctor` this is.
+    """
+
+    usual = "F003"
+
+    def __init__(self, *args: object, code: str | None = None) -> None:
+        super().__init__(*args)
+        self.code = self.usual if code is None else code
+
+
+class AnnotationError(DataError):
     """An annotation file, or a record in it, is wrong."""
 
 
 class FormatError(AnnotationError):
     """No known annotation format fits the file or folder."""
 
+    usual = "F002"
 
-class ImageError(MaskRCNNError, ValueError):
+
+class ImageError(DataError):
     """A picture is missing, broken, or of a kind that can't be read."""
+
+    usual = "P102"
 
 
 class WeightsError(MaskRCNNError, ValueError):

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import errno
+import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from secrets import token_hex
 
 from maskrcnn.errors import OutputError
+
+CACHE = "MASKRCNN_CACHE"
+"""The environment variable that names the cache folder."""
 
 _MOST_LETTERS = 200  # of a name that becomes a longer one; file systems end at 255
 _HINTS = {
@@ -85,3 +90,14 @@ def write_text(path: Path, text: str) -> None:
     """
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def cache_folder() -> Path:
+    """Return the folder that keeps what was fetched or unpacked: `MASKRCNN_CACHE`, or the system's place for that."""
+    if os.environ.get(CACHE):
+        return Path(os.environ[CACHE]).expanduser()
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData/Local") / "maskrcnn" / "cache"
+    if sys.platform == "darwin":
+        return Path.home() / "Library/Caches/maskrcnn"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "maskrcnn"

@@ -81,7 +81,8 @@ def test_every_command_and_option_is_documented(path: str) -> None:
 
 def test_choices_are_those_of_the_settings() -> None:
     from maskrcnn.cli import app as module_app  # the Typer object; its module holds the choices
-    from maskrcnn.cli.app import Backbone, Kind, Layers, Layout, Precision, Preset
+    from maskrcnn.cli.app import Backbone, Layers, Precision, Preset
+    from maskrcnn.cli.data.synth import Kind, Layout
 
     assert module_app is commands
     assert get_args(Backbone) == get_args(BackboneConfig.model_fields["depth"].annotation)

@@ -123,12 +123,9 @@ EVALUATE = {
     "model.safetensors nothing": (
         "nothing: expected an annotation file or a folder with one, got no such file or folder"
     ),
-    "model.safetensors empty": (
-        "empty: expected via_region_data.json or a JSON file of VIA or COCO, in it or in its 'annotations' folder; "
-        "found nothing"
-    ),
-    "model.safetensors foreign.json": "foreign.json: expected annotations of VIA or COCO, got an object with 'a'",
-    "model.safetensors words.txt": "words.txt: expected a JSON file of VIA or COCO, got .txt suffix",
+    "model.safetensors empty": ("empty: expected annotations of a known kind; found nothing"),
+    "model.safetensors foreign.json": "foreign.json: expected annotations of a known kind, got an object with 'a'",
+    "model.safetensors words.txt": "words.txt: expected annotations of a known kind, got a file with suffix .txt",
     "model.safetensors shapes --out words.txt": "words.txt: expected a folder, got a file; choose another folder",
     "--results foreign.json shapes": "foreign.json: expected a list of results, got an object",
     "--results words.txt shapes": (
@@ -142,7 +139,7 @@ EVALUATE = {
 }
 TRAIN = {
     "nothing --out new": "nothing: expected an annotation file or a folder with one, got no such file or folder",
-    "foreign.json --out new": "foreign.json: expected annotations of VIA or COCO, got an object with 'a'",
+    "foreign.json --out new": "foreign.json: expected annotations of a known kind, got an object with 'a'",
     "two --out new": "two/via_region_data.json: region 0 of a.png: polygon has 2 points, expected at least 3",
     "gone --out new": "gone/via_region_data.json: 1 of 1 pictures are missing: lost.png; looked in gone, .",
     "shapes --out words.txt": "words.txt: expected a folder for the run, got a file",
@@ -370,7 +367,7 @@ def test_an_interrupt_is_a_word(monkeypatch: pytest.MonkeyPatch, capsys: pytest.
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("maskrcnn.cli.drawing.synthesise", interrupt)
+    monkeypatch.setattr("maskrcnn.cli.data.drawing.synthesise", interrupt)
     assert main(["data", "synth", "shapes", "new"]) == 130
     assert capsys.readouterr().err == "interrupted\n"
 
@@ -379,6 +376,6 @@ def test_a_fault_of_the_program_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -
     def fault(*_: object, **__: object) -> None:
         raise KeyError("ours")
 
-    monkeypatch.setattr("maskrcnn.cli.drawing.synthesise", fault)
+    monkeypatch.setattr("maskrcnn.cli.data.drawing.synthesise", fault)
     with pytest.raises(KeyError, match="ours"):
         main(["data", "synth", "shapes", "new"])

@@ -159,6 +159,6 @@ def test_mistakes(desk: Path, capsys: pytest.CaptureFixture[str], line: str, sen
 
 
 def test_targets_of_the_command_are_those_of_the_zoo() -> None:
-    from maskrcnn.cli.app import Target
+    from maskrcnn.cli.weights_group import Target
 
     assert get_args(Target) == tuple(TARGETS)

@@ -1,19 +1,19 @@
 from __future__ import annotations
 
-import copy
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from odd_values import with_odd_values
 from PIL import Image
 
 from maskrcnn.data import open_dataset
 from maskrcnn.data.dataset import Annotation, Dataset, Record, Rings, Runs, sift
 from maskrcnn.data.formats import coco, via
+from maskrcnn.data.formats.reading import Reading
 from maskrcnn.errors import AnnotationError, FormatError, ImageError, MaskRCNNError
 from maskrcnn.structures import Sample
 
@@ -216,9 +216,7 @@ def test_several_annotation_files_are_listed(tmp_path: Path) -> None:
 def test_format_errors_say_what_was_looked_for_and_found(tmp_path: Path) -> None:
     with pytest.raises(FormatError, match=r"nowhere: expected an annotation file or a folder with one, got no such"):
         open_dataset(tmp_path / "nowhere")
-    with pytest.raises(
-        FormatError, match=r"expected via_region_data\.json or a JSON file of VIA or COCO, .*; found nothing$"
-    ):
+    with pytest.raises(FormatError, match=r"expected annotations of a known kind; found nothing$"):
         open_dataset(tmp_path)
     for i in range(3):
         picture(tmp_path, i)
@@ -226,10 +224,10 @@ def test_format_errors_say_what_was_looked_for_and_found(tmp_path: Path) -> None
     dump(tmp_path / "train/via_region_data.json", via_document())
     with pytest.raises(FormatError, match=r"found 3 \.png, sub/, train/; try .*train$"):
         open_dataset(tmp_path)
-    with pytest.raises(FormatError, match=r"0\.png: expected a JSON file of VIA or COCO, got \.png suffix"):
+    with pytest.raises(FormatError, match=r"0\.png: expected annotations .*, got a file with suffix \.png"):
         open_dataset(tmp_path / "0.png")
-    with pytest.raises(FormatError, match="format: expected one of via, coco, got 'voc'"):
-        open_dataset(tmp_path, format="voc")
+    with pytest.raises(FormatError, match=r"format: expected one of via, coco.*, got 'nothing'"):
+        open_dataset(tmp_path, format="nothing")
 
 
 @pytest.mark.parametrize(
@@ -247,7 +245,7 @@ def test_format_errors_say_what_was_looked_for_and_found(tmp_path: Path) -> None
 )
 def test_json_of_another_kind(tmp_path: Path, text: str, words: str) -> None:
     (tmp_path / "x.json").write_text(text)
-    with pytest.raises(FormatError, match=rf"x\.json: expected annotations of VIA or COCO, {words}"):
+    with pytest.raises(FormatError, match=rf"x\.json: expected annotations of a known kind, {words}"):
         open_dataset(tmp_path / "x.json")
 
 
@@ -265,28 +263,6 @@ def test_broken_json(tmp_path: Path, data: bytes, words: str) -> None:
     (tmp_path / "x.json").write_bytes(data)
     with pytest.raises(AnnotationError, match=rf"x\.json: {words}"):
         open_dataset(tmp_path / "x.json")
-
-
-def _places(value: object, path: tuple[object, ...] = ()) -> Iterator[tuple[object, ...]]:
-    yield path
-    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    for key, inner in items:
-        yield from _places(inner, (*path, key))
-
-
-ODD = [None, True, -1, 0, 2.5, 1e400, 10**400, "", "a", "-1", [], [[]], [None], {}, {"a": 1}]
-
-
-def _with_odd_values(document: dict[str, object]) -> Iterator[object]:
-    """Make every document that differs from a good one in a single place."""
-    for *path, last in filter(None, _places(document)):
-        for odd in ODD:
-            changed = copy.deepcopy(document)
-            holder: object = changed
-            for key in path:
-                holder = holder[key]
-            holder[last] = odd
-            yield changed
 
 
 RICH_COCO = {
@@ -327,11 +303,12 @@ RICH_VIA = {
 @pytest.mark.parametrize(("reader", "document"), [(coco, RICH_COCO), (via, RICH_VIA)])
 def test_no_odd_value_anywhere_escapes_as_a_bare_error(tmp_path: Path, reader, document) -> None:
     picture(tmp_path)
-    assert len(reader.read(tmp_path / "x.json", document=document).instances(0)) == 3
+    source = tmp_path / "x.json"
+    assert len(reader.read(source, Reading(parsed={source: document})).instances(0)) == 3
     messages = []
-    for changed in _with_odd_values(document):
+    for changed in with_odd_values(document):
         try:
-            dataset = reader.read(tmp_path / "x.json", document=changed)
+            dataset = reader.read(source, Reading(parsed={source: changed}))
             dataset.instances(0)
             dataset.fingerprint()
         except MaskRCNNError as error:

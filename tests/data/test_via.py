@@ -11,6 +11,7 @@ from PIL import Image
 from maskrcnn.data import open_dataset
 from maskrcnn.data.dataset import Dataset, Rings
 from maskrcnn.data.formats import via
+from maskrcnn.data.formats.reading import Reading
 from maskrcnn.errors import AnnotationError, ImageError
 
 SHARED = Path(__file__).parents[2] / "../shared/data"
@@ -37,7 +38,7 @@ def make(tmp_path: Path):
     def _make(*regions: Json, class_key: str | None = None) -> Dataset:
         entry = {"filename": "a.png", "size": 1, "regions": list(regions), "file_attributes": {}}
         (tmp_path / "via_region_data.json").write_text(json.dumps({"a.png1": entry}))
-        return via.read(tmp_path / "via_region_data.json", class_key=class_key)
+        return via.read(tmp_path / "via_region_data.json", Reading(), class_key)
 
     return _make
 

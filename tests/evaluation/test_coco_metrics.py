@@ -317,7 +317,7 @@ def _dataset(*annotations: Annotation) -> Dataset:
         Record("a.png", Path("a.png"), 1, (100, 200), annotations),
         Record("b.png", Path("b.png"), 2, (30, 40), ()),
     ]
-    left_out = [LeftOut(Path("via.json"), "a.png", "region 3", "it is a point")]
+    left_out = [LeftOut(Path("via.json"), "a.png", "region 3", "it is a point", "G202")]
     return Dataset(Path("via.json"), "via", ("cat", "dog"), (1, 2), records, left_out)
 
 

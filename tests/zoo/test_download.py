@@ -16,8 +16,9 @@ from typing import Any, NamedTuple
 import pytest
 
 from maskrcnn.errors import OutputError, WeightsError
+from maskrcnn.files import cache_folder
 from maskrcnn.zoo import download
-from maskrcnn.zoo.download import Checksum, cache_folder, fetch, place_of
+from maskrcnn.zoo.download import Checksum, fetch, place_of
 
 CONTENT = bytes(range(256)) * 40
 OTHER = CONTENT[::-1]

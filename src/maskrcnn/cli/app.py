@@ -10,6 +10,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from maskrcnn.cli.data import data
+from maskrcnn.cli.weights_group import weights
 from maskrcnn.version import __version__
 
 # the same choices as in `maskrcnn.config`, which takes longer to import than the help takes to be read; held by a test
@@ -18,9 +20,6 @@ Backbone = Literal["resnet18", "resnet34", "resnet50", "resnet101", "resnet152",
 Layers = Literal["heads", "5+", "4+", "3+", "all"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Accelerator = Literal["auto", "cpu", "gpu", "mps"]
-Kind = Literal["spacecraft", "shapes"]
-Layout = Literal["coco", "pose-bowl"]
-Target = Literal["maskrcnn", "torchvision", "detectron2"]
 
 MODEL, SCHEDULE, OPTIMISATION, MACHINE, SETTINGS = "Model", "Schedule", "Optimisation", "Machine", "Any other setting"
 
@@ -42,8 +41,6 @@ Data goes to stdout, words to stderr; the exit status is 0 when all is well,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-data = typer.Typer(help="Make data sets.", no_args_is_help=True)
-weights = typer.Typer(help="List, look into and convert weights, also of other projects.", no_args_is_help=True)
 
 
 def _version(wanted: bool) -> None:
@@ -348,124 +345,6 @@ def demo(
     from maskrcnn.cli.jobs import run_demo
 
     run_demo(out, seed)
-
-
-@data.command(
-    epilog="""[bold]Examples[/]
-
-  maskrcnn data synth spacecraft drawn --count 400
-  maskrcnn data synth shapes tiny --count 20 --size 64x96 --seed 1
-  maskrcnn data synth spacecraft bowl --layout pose-bowl
-
-In Python: maskrcnn.data.synth.synthesise
-"""
-)
-def synth(
-    kind: Annotated[Kind, typer.Argument(metavar="KIND", help="spacecraft or shapes.")],
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="A new folder.")],
-    count: Annotated[int, typer.Option(metavar="N", min=1, help="Pictures.")] = 100,
-    seed: Annotated[int, typer.Option(metavar="N", min=0, help="The pictures follow from it.")] = 0,
-    size: Annotated[str, typer.Option(metavar="HxW", help="Height x width in pixels, 64 at least.")] = "192x256",
-    layout: Annotated[
-        Layout, typer.Option(help="One JSON with masks, or CSV tables with cut-outs, one object a picture.")
-    ] = "coco",
-) -> None:
-    """Draw annotated pictures with exact masks.
-
-    The same seed gives the same pictures; a run that was cut off goes on when
-    it is repeated.
-    """
-    from maskrcnn.cli.drawing import run_synth
-
-    run_synth(kind, out, count, seed, size, layout)
-
-
-@weights.command(
-    "list",
-    epilog="""[bold]Examples[/]
-
-  maskrcnn weights list
-  maskrcnn weights list --json > models.json
-
-In Python: maskrcnn.zoo.PUBLISHED
-""",
-)
-def list_(
-    json_: Annotated[
-        bool, typer.Option("--json", metavar="", help="JSON, with the place that each file has in the cache.")
-    ] = False,
-) -> None:
-    """List the models that other projects have published.
-
-    Every name stands for its file, which is fetched when it is first used:
-    as --weights of train, and as MODEL of evaluate and predict.
-    """
-    from maskrcnn.cli.weights import print_json, print_table
-
-    if json_:
-        print_json()
-    else:
-        print_table()
-
-
-@weights.command(
-    epilog="""[bold]Examples[/]
-
-  maskrcnn weights info mask_rcnn_coco.h5
-  maskrcnn weights info torchvision/maskrcnn_resnet50_fpn
-
-In Python: maskrcnn.zoo.open_file
-"""
-)
-def info(
-    file: Annotated[str, typer.Argument(metavar="FILE", help="A weight file of any kind, a URL or a name.")],
-) -> None:
-    """Say what a weight file holds, and what of it is not used and why.
-
-    What kind of file it is follows from what is in it.
-    """
-    from maskrcnn.cli.weights import run_info
-
-    run_info(file)
-
-
-@weights.command(
-    epilog="""[bold]Examples[/]
-
-  maskrcnn weights convert mask_rcnn_balloon.h5 balloon.safetensors \\
-      --classes balloon
-  maskrcnn weights convert model.pth model.safetensors --classes cat,dog
-  maskrcnn weights convert run/model.safetensors model.pth --to torchvision
-
-In Python: maskrcnn.zoo.convert
-"""
-)
-def convert(
-    file: Annotated[str, typer.Argument(metavar="FILE", help="A weight file of any kind, a URL or a name.")],
-    out: Annotated[
-        Path, typer.Argument(metavar="OUT", help=".safetensors, or .pth or .pkl with --to.", show_default=False)
-    ],
-    classes: Annotated[
-        str | None, typer.Option(metavar="A,B,C", help="Names of the classes, where the file has none or others.")
-    ] = None,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set", metavar="NAME=VALUE", help="A setting that the file does not say, as for train; may be repeated."
-        ),
-    ] = None,
-    to: Annotated[Target, typer.Option(help="For which project; .pth for torchvision, .pkl for detectron2.")] = (
-        "maskrcnn"
-    ),
-) -> None:
-    """Write a model of any kind as one safe file, or as a file of another project.
-
-    The result holds settings, classes and weights, and loads without this
-    step's questions; it gives the same outputs.
-    """
-    from maskrcnn.cli.weights import run_conversion
-
-    run_conversion(file, out, classes, set_ or [], to)
 
 
 app.add_typer(data, name="data")

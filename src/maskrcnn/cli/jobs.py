@@ -9,9 +9,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from maskrcnn.cli.words import give, progress, say
+from maskrcnn.cli.opening import describe
+from maskrcnn.cli.words import count_of, give, progress, say
 from maskrcnn.data import open_dataset
-from maskrcnn.data.dataset import Dataset
 from maskrcnn.data.formats.coco_results import read_results, to_coco_results
 from maskrcnn.data.images import list_images
 from maskrcnn.errors import InputError, MaskRCNNError
@@ -21,8 +21,6 @@ from maskrcnn.files import make_folder
 from maskrcnn.prediction import load
 from maskrcnn.prediction.folder import SHOWN, predict_folder
 from maskrcnn.structures import Instances
-
-_MOST_LEFT_OUT = 5
 
 Lines = Callable[[Path, Instances], Iterator[str]]
 
@@ -37,14 +35,6 @@ def _show(metrics: Metrics, out: Path | None) -> None:
         say(f"results in {out}")
 
 
-def _describe(dataset: Dataset) -> None:
-    say(f"{_count(len(dataset), 'picture')} ({dataset.format}), {len(dataset.class_names)} classes")
-    for each in dataset.left_out[:_MOST_LEFT_OUT]:
-        say(f"note: {each}")
-    if len(dataset.left_out) > _MOST_LEFT_OUT:
-        say(f"note: {len(dataset.left_out)} annotations left out in all")
-
-
 def run_evaluation(paths: Sequence[str], out: Path | None, device: str | None, batch: int, workers: int) -> None:
     """Measure a model, with a progress bar."""
     if len(paths) != 2:
@@ -53,7 +43,7 @@ def run_evaluation(paths: Sequence[str], out: Path | None, device: str | None, b
     predictor = load(paths[0], device=device)
     if out is not None:
         make_folder(out)
-    _describe(dataset)
+    describe(dataset)
     with progress("evaluating") as advance:
         metrics = evaluate(predictor, dataset, out, batch=batch, workers=workers, progress=advance)
     _show(metrics, out)
@@ -67,7 +57,7 @@ def run_evaluation_of_results(paths: Sequence[str], results: Path, out: Path | N
     found = read_results(results)
     if out is not None:
         make_folder(out)
-    _describe(dataset)
+    describe(dataset)
     metrics = evaluate_results(dataset, found, source=str(results))
     if out is not None:
         write(metrics, out / "metrics.json")
@@ -120,15 +110,13 @@ def run_prediction(
                 give(lines(path, clear))
             advance(done, len(files))
     hint = f"; {more} less probable ones are in predictions.json too" if more else ""
-    say(f"{_count(len(files), 'picture')}, {_count(objects, 'object')} with a probability of at least {shown:g}{hint}")
+    say(
+        f"{count_of(len(files), 'picture')}, {count_of(objects, 'object')} with a probability of at least {shown:g}{hint}"
+    )
     if broken:
-        say(f"{_count(broken, 'picture')} broken, named above and in {out / 'pictures.json'}")
+        say(f"{count_of(broken, 'picture')} broken, named above and in {out / 'pictures.json'}")
     say(f"overlays and predictions.json in {out}")
     return 1 if broken else 0
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def run_demo(out: Path, seed: int) -> None:

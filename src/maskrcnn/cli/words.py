@@ -31,6 +31,16 @@ def give(lines: Iterable[str]) -> None:
             os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
 
+def count_of(number: int, noun: str) -> str:
+    """Say how many.
+
+    >>> count_of(1, "picture"), count_of(2, "picture"), count_of(2, "class")
+    ('1 picture', '2 pictures', '2 classes')
+    """
+    plural = "es" if noun.endswith("s") else "s"
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}{plural}"
+
+
 class Advance(Protocol):
     """Moves a progress bar: what is done, of how many."""
 

@@ -12,10 +12,10 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from maskrcnn.data.images import header_size, read_image
 from maskrcnn.errors import AnnotationError
 from maskrcnn.ops.polygons import rasterise
-from maskrcnn.ops.rle import Bitmap, counts_to_bitmap, decompress
+from maskrcnn.ops.rle import Bitmap, counts_to_bitmap, decompress, encode
 from maskrcnn.structures import Bitmaps, Instances, Sample
 
 Box = tuple[float, float, float, float]
@@ -65,6 +65,11 @@ class Runs:
 
     counts: str
     pixels: int
+
+    @classmethod
+    def of(cls, bitmap: Bitmap, size_hw: tuple[int, int]) -> Runs:
+        """Take the pixels of a window in a picture of this size."""
+        return cls(encode(bitmap, size_hw)["counts"], int(np.count_nonzero(bitmap.pixels)))
 
     def bitmap(self, size_hw: tuple[int, int]) -> Bitmap:
         """Draw the runs."""
@@ -110,6 +115,10 @@ class Record:
         image_id: The id by which results name it.
         size_hw: Upright height and width, from the annotation file or else from the picture's header.
         annotations: Its objects.
+        labelled: The labels of the classes that were looked for in this picture; None for all of them. An
+            object of another class may be in it without an annotation.
+        columns: What else is known of the picture, by which a set can be split: the background, the place.
+        read: How the pixels are read from `path`, upright; can be pickled.
     """
 
     name: str
@@ -117,6 +126,9 @@ class Record:
     image_id: int
     size_hw: tuple[int, int]
     annotations: tuple[Annotation, ...]
+    labelled: frozenset[int] | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
+    read: Callable[[Path], NDArray[np.generic]] = read_image
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,12 +140,14 @@ class LeftOut:
         picture: The picture's file name.
         name: Which annotation it is.
         reason: Why.
+        code: Which of `maskrcnn.data.findings.RULES` this is.
     """
 
     file: Path
     picture: str
     name: str
     reason: str
+    code: str
 
     def __str__(self) -> str:
         return f"{self.file}: {self.name} of {self.picture}: left out: {self.reason}"
@@ -147,8 +161,9 @@ class Dataset(Sequence[Sample]):
         format: Its kind, such as `coco` or `via`.
         class_names: The K classes in label order.
         category_ids: The file's own id of each class; 1 to K where the format has none.
-        records: The pictures with their annotations.
+        records: The pictures with their annotations; a large set makes them when they are asked for.
         left_out: Annotations that cannot become an object.
+        supercategories: The wider class of each of the K classes, as COCO has it; empty where it has none.
 
     Raises:
         AnnotationError: The set has no picture.
@@ -162,6 +177,7 @@ class Dataset(Sequence[Sample]):
         category_ids: Sequence[int],
         records: Sequence[Record],
         left_out: Sequence[LeftOut] = (),
+        supercategories: Sequence[str] = (),
     ) -> None:
         if not records:
             raise AnnotationError(f"{source}: expected at least one picture, got none")
@@ -169,8 +185,9 @@ class Dataset(Sequence[Sample]):
         self.format = format
         self.class_names = tuple(class_names)
         self.category_ids = tuple(category_ids)
-        self.records = tuple(records)
+        self.records = tuple(records) if isinstance(records, list) else records
         self.left_out = tuple(left_out)
+        self.supercategories = tuple(supercategories) or ("",) * len(self.class_names)
 
     def __len__(self) -> int:
         return len(self.records)
@@ -189,7 +206,7 @@ class Dataset(Sequence[Sample]):
         if isinstance(i, slice):
             return self.select(range(len(self))[i])
         record = self.records[i]
-        image = read_image(record.path)
+        image = record.read(record.path)
         self._check_size(record, (image.shape[0], image.shape[1]))
         return Sample(image, self.instances(i), record.path, record.image_id)
 
@@ -201,8 +218,12 @@ class Dataset(Sequence[Sample]):
         """
         records = [self.records[i] for i in index]
         names = {record.name for record in records}
-        left_out = [left for left in self.left_out if left.picture in names]
-        return Dataset(self.source, self.format, self.class_names, self.category_ids, records, left_out)
+        return self.change(records=records, left_out=[left for left in self.left_out if left.picture in names])
+
+    def change(self, **values: Any) -> Dataset:
+        """Return the set with other values, named as the arguments it was made with."""
+        names = ("source", "format", "class_names", "category_ids", "records", "left_out", "supercategories")
+        return Dataset(**{name: getattr(self, name) for name in names} | values)
 
     def path(self, i: int) -> Path:
         """Return where picture i lies."""
@@ -258,7 +279,8 @@ class Dataset(Sequence[Sample]):
             hint = "; height and width are exchanged: was it annotated without its EXIF orientation applied?"
         raise AnnotationError(
             f"{self.source}: {record.name}: expected a picture of {_by(record.size_hw)} (height x width), "
-            f"got {_by(size_hw)} in {record.path}{hint}"
+            f"got {_by(size_hw)} in {record.path}{hint}",
+            code="P103",
         )
 
 
@@ -266,14 +288,10 @@ def sift(records: Iterable[Record], source: Path) -> tuple[list[Record], list[Le
     """Part the annotations that become objects from those that have no place in their picture."""
     kept, left_out = [], []
     for record in records:
-        reasons = [_reason(annotation, record.size_hw) for annotation in record.annotations]
-        usable = tuple(a for a, reason in zip(record.annotations, reasons, strict=True) if reason is None)
-        kept.append(record if len(usable) == len(reasons) else replace(record, annotations=usable))
-        left_out += [
-            LeftOut(source, record.name, annotation.name, reason)
-            for annotation, reason in zip(record.annotations, reasons, strict=True)
-            if reason is not None
-        ]
+        unfit = [(annotation, _unfit(annotation, record.size_hw)) for annotation in record.annotations]
+        usable = tuple(annotation for annotation, why in unfit if why is None)
+        kept.append(record if len(usable) == len(unfit) else replace(record, annotations=usable))
+        left_out += [LeftOut(source, record.name, each.name, why[1], why[0]) for each, why in unfit if why is not None]
     return kept, left_out
 
 
@@ -286,19 +304,19 @@ def stated_or_header_size(path: Path, stated: tuple[int, int] | None) -> tuple[i
     return header_size(path) if stated is None else stated
 
 
-def _reason(annotation: Annotation, size_hw: tuple[int, int]) -> str | None:
-    """Say why an annotation cannot become an object, or None where it can."""
+def _unfit(annotation: Annotation, size_hw: tuple[int, int]) -> tuple[str, str] | None:
+    """Return the code and the reason why an annotation cannot become an object, or None where it can."""
     if isinstance(annotation.shape, Runs) and annotation.shape.pixels:
         return None
     extent = annotation.extent()
     if extent is None:
-        return "its mask covers no pixel and it has no box"
+        return "G204", "its mask covers no pixel and it has no box"
     x1, y1, x2, y2 = extent
     h, w = size_hw
     if x1 >= w or y1 >= h or x2 < 0 or y2 < 0 or (x2 == 0 > x1) or (y2 == 0 > y1):
-        return f"it lies wholly outside of the picture of {_by(size_hw)} (height x width)"
+        return "G203", f"it lies wholly outside of the picture of {_by(size_hw)} (height x width)"
     if annotation.shape is None and (x1 == x2 or y1 == y2):
-        return "its box has no area"
+        return "G202", "its box has no area"
     return None
 
 

@@ -80,8 +80,10 @@ def from_coco(values: Mapping[str, Any], source: str = "ground truth") -> Ground
         AnnotationError: They are not what COCO says.
     """
     from maskrcnn.data.formats import coco
+    from maskrcnn.data.formats.reading import Reading
 
-    return from_dataset(coco.read(Path(source), document=dict(values), pictures="optional"))
+    path = Path(source)
+    return from_dataset(coco.read(path, Reading(pictures="optional", parsed={path: dict(values)})))
 
 
 def _truth(

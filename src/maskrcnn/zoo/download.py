@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import http.client
-import os
 import re
 import shutil
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -27,10 +25,9 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from maskrcnn.errors import OutputError, WeightsError
-from maskrcnn.files import writing
+from maskrcnn.files import CACHE, cache_folder, writing
 from maskrcnn.version import __version__
 
-CACHE = "MASKRCNN_CACHE"
 PAUSES = (0.5, 2.0, 5.0)  # seconds before the next try, as long as nothing more arrives
 PATIENCE = 30.0  # seconds without a byte after which a connection counts as cut
 _CHUNK = 1 << 18
@@ -76,17 +73,6 @@ class _CutError(Exception):
 
 
 # ---- places
-
-
-def cache_folder() -> Path:
-    """Return the folder that keeps what was fetched: `MASKRCNN_CACHE`, or the system's place for such things."""
-    if os.environ.get(CACHE):
-        return Path(os.environ[CACHE]).expanduser()
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData/Local") / "maskrcnn" / "cache"
-    if sys.platform == "darwin":
-        return Path.home() / "Library/Caches/maskrcnn"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "maskrcnn"
 
 
 def place_of(url: str) -> Path:

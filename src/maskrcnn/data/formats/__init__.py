@@ -1,4 +1,4 @@
-"""Annotation files: one module a format, and the door that recognises them."""
+"""Annotations of every kind: one module a format, and the door that recognises them."""
 
 from __future__ import annotations
 
@@ -9,41 +9,48 @@ from typing import NamedTuple, Protocol
 
 from maskrcnn.data.dataset import Dataset
 from maskrcnn.data.formats import coco, via
-from maskrcnn.data.formats.fields import load_json
-from maskrcnn.data.formats.pictures import Pictures
-from maskrcnn.errors import FormatError
+from maskrcnn.data.formats.place import Place
+from maskrcnn.data.formats.reading import Fault, Pictures, Reading, refuse
+from maskrcnn.errors import AnnotationError, FormatError
 
 __all__ = ["FORMATS", "open_dataset"]
 
 
-class _Recognises(Protocol):
-    def __call__(self, document: object) -> bool: ...
+class _Find(Protocol):
+    def __call__(self, place: Place) -> list[Path]: ...
 
 
 class _Read(Protocol):
-    def __call__(self, path: str | Path, *, document: object, pictures: Pictures) -> Dataset: ...
+    def __call__(self, source: Path, reading: Reading) -> Dataset: ...
 
 
 class Format(NamedTuple):
-    """How a kind of annotation file is told from others, and read."""
+    """A kind of annotation.
 
-    recognises: _Recognises
+    Attributes:
+        title: What people call it.
+        find: Lists what of this kind lies at a place: files, or the place itself where a folder is the set.
+        read: Reads one of them.
+    """
+
+    title: str
+    find: _Find
     read: _Read
 
 
 FORMATS: dict[str, Format] = {
-    "via": Format(via.recognises, via.read),
-    "coco": Format(coco.recognises, coco.read),
+    "via": Format("VGG Image Annotator", via.find, via.read),
+    "coco": Format("COCO instances", coco.find, coco.read),
 }
+"""Every kind of annotation that is read, by the name that `--format` takes."""
 
-_VIA_DEFAULT = "via_region_data.json"
-_COCO_INSTANCES = "instances_*.json"
+USUAL_NAMES = {via.USUAL_NAME: "via"}
+"""Files whose name alone says what a folder is, whatever else lies in it."""
 
 
 class _Found(NamedTuple):
-    path: Path
+    source: Path
     format: str
-    document: object
 
 
 def open_dataset(
@@ -51,16 +58,17 @@ def open_dataset(
     *,
     format: str | None = None,  # noqa: A002  # the attribute's name
     pictures: Pictures = "required",
+    fault: Fault = refuse,
 ) -> Dataset:
     """Open annotated pictures, whatever their format.
 
     Args:
-        path: An annotation file, or a folder that holds one (`via_region_data.json`, or else the only JSON
-            file of a known format in it or in its `annotations` folder). Pictures are looked for beside the
-            file, in `images`, in folders named after the file (`instances_val.json`: `val`), one level up.
+        path: An annotation file, or a folder that is a set or holds one.
         format: One of `FORMATS`, where it is not to be recognised.
-        pictures: With `optional`, a picture may be missing until it is asked for, where the file says its
-            size (COCO does, VIA does not).
+        pictures: With `optional`, a picture may be missing until it is asked for, where the annotations say
+            its size (COCO does, VIA does not).
+        fault: Called with every error in a record. By default it is raised; where it returns, the record is
+            left out and reading goes on.
 
     Raises:
         FormatError: Nothing is there, or nothing of a known format, or several files of one.
@@ -69,70 +77,52 @@ def open_dataset(
     """
     if format is not None and format not in FORMATS:
         raise FormatError(f"format: expected one of {', '.join(FORMATS)}, got {format!r}")
-    formats = FORMATS if format is None else {format: FORMATS[format]}
     path = Path(path)
-    if path.is_dir():
-        found = _in_folder(path, formats)
-    elif path.is_file():
-        found = _in_file(path, formats)
-    else:
+    if not path.exists():
         raise FormatError(f"{path}: expected an annotation file or a folder with one, got no such file or folder")
-    return FORMATS[found.format].read(found.path, document=found.document, pictures=pictures)
+    place = Place(path)
+    found = _recognise(place, _tried(place) if format is None else [format])
+    return FORMATS[found.format].read(found.source, Reading(pictures, fault, place.parsed))
 
 
-def _in_file(path: Path, formats: dict[str, Format]) -> _Found:
-    if path.suffix.lower() != ".json":
-        raise FormatError(f"{path}: expected a JSON file of {_names(formats)}, got {path.suffix or 'no'} suffix")
-    document = load_json(path)
-    found = _recognise(path, document, formats)
-    if found is None:
-        raise FormatError(f"{path}: expected annotations of {_names(formats)}, got {_outline(document)}")
-    return found
+def _tried(place: Place) -> list[str]:
+    """Name the formats to look for: that of a file whose name says it all, or every one."""
+    usual = {USUAL_NAMES[file.name] for file in place.files if file.name in USUAL_NAMES}
+    return list(usual) if len(usual) == 1 else list(FORMATS)
 
 
-def _in_folder(folder: Path, formats: dict[str, Format]) -> _Found:
-    default = folder / _VIA_DEFAULT
-    if "via" in formats and default.is_file():
-        return _in_file(default, formats)
-    candidates = _candidates(folder, formats)
-    instances = [path for path in candidates if path.match(_COCO_INSTANCES)]
-    if len(instances) > 1:
-        raise _several(folder, instances)
-    recognised = [
-        found for path in instances or candidates if (found := _recognise(path, load_json(path), formats)) is not None
-    ]
-    if len(recognised) > 1:
-        raise _several(folder, [found.path for found in recognised])
-    if not recognised:
-        raise FormatError(
-            f"{folder}: expected {_VIA_DEFAULT} or a JSON file of {_names(formats)}, in it or in its "
-            f"'annotations' folder; found {_contents(folder)}{_hint(folder)}"
-        )
-    return recognised[0]
+def _recognise(place: Place, names: Iterable[str]) -> _Found:
+    names = list(names)
+    found = [_Found(source, name) for name in names for source in FORMATS[name].find(place)]
+    if len(found) > 1:
+        raise _several(place, found)
+    if found:
+        return found[0]
+    if place.broken:
+        raise place.broken[0]
+    raise _unknown(place, names)
 
 
-def _candidates(folder: Path, formats: dict[str, Format]) -> list[Path]:
-    places = [folder, folder / "annotations"] if "coco" in formats else [folder]
-    found = [path for place in places if place.is_dir() for path in place.iterdir()]
-    return sorted(
-        path
-        for path in found
-        if path.suffix.lower() == ".json" and not path.name.startswith(".") and not path.stem.endswith("results")
-    )
+def _several(place: Place, found: list[_Found]) -> AnnotationError:
+    kinds = {each.format for each in found}
+    if len(kinds) > 1:
+        listed = ", ".join(f"{each.format} ({each.source.name})" for each in found[:6])
+        return FormatError(f"{place.path}: expected one kind of annotation, got {listed}; choose one with --format")
+    listed = ", ".join(str(each.source.relative_to(place.path)) for each in found[:6])
+    more = ", ..." if len(found) > 6 else ""
+    return FormatError(f"{place.path}: expected one annotation file, got {listed}{more}; name the one to open")
 
 
-def _recognise(path: Path, document: object, formats: dict[str, Format]) -> _Found | None:
-    named = (name for name, kind in formats.items() if kind.recognises(document))
-    return next((_Found(path, name, document) for name in named), None)
+def _unknown(place: Place, names: list[str]) -> FormatError:
+    kinds = "annotations of a known kind" if len(names) > 1 else f"annotations of {FORMATS[names[0]].title}"
+    if place.is_folder:
+        return FormatError(f"{place.path}: expected {kinds}; found {_contents(place)}{_hint(place)}")
+    got = _outline(place.json(place.path)) if place.ending(".json") else f"a file with {_suffix(place.path)}"
+    return FormatError(f"{place.path}: expected {kinds}, got {got}")
 
 
-def _several(folder: Path, paths: Iterable[Path]) -> FormatError:
-    listed = ", ".join(str(path.relative_to(folder)) for path in paths)
-    return FormatError(f"{folder}: expected one annotation file, got {listed}; name the one to open")
-
-
-def _names(formats: dict[str, Format]) -> str:
-    return " or ".join(name.upper() for name in formats)
+def _suffix(path: Path) -> str:
+    return f"suffix {path.suffix}" if path.suffix else "no suffix"
 
 
 def _outline(document: object) -> str:
@@ -146,15 +136,13 @@ def _outline(document: object) -> str:
     return f"a JSON {type(document).__name__}"
 
 
-def _contents(folder: Path) -> str:
-    inner = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
-    suffixes = Counter(path.suffix.lower() or "(no suffix)" for path in inner if not path.is_dir())
+def _contents(place: Place) -> str:
+    suffixes = Counter(path.suffix.lower() or "(no suffix)" for path in place.files)
     files = [f"{count} {suffix}" for suffix, count in suffixes.most_common(4)]
-    folders = [f"{path.name}/" for path in inner if path.is_dir()][:4]
-    return ", ".join([*files, *folders]) or "nothing"
+    return ", ".join([*files, *(f"{path.name}/" for path in place.folders[:4])]) or "nothing"
 
 
-def _hint(folder: Path) -> str:
-    """Name the folders inside that hold JSON files, as those of a set that is split into train and val do."""
-    holders = sorted({str(path.parent) for path in folder.glob("*/*.json")})
-    return f"; try {' or '.join(holders[:3])}" if holders else ""
+def _hint(place: Place) -> str:
+    """Name the folders inside in which annotations lie, as those of a set that is split into train and val do."""
+    inner = [folder for folder in place.folders[:20] if any(form.find(Place(folder)) for form in FORMATS.values())]
+    return f"; try {' or '.join(str(folder) for folder in inner[:3])}" if inner else ""

@@ -22,7 +22,6 @@ from maskrcnn.data.dataset import Annotation, Box, Dataset, Record, Rings, Runs,
 from maskrcnn.data.formats.fields import (
     expected,
     listing,
-    load_json,
     mapping,
     number,
     numbers,
@@ -30,12 +29,15 @@ from maskrcnn.data.formats.fields import (
     text,
     whole,
 )
-from maskrcnn.data.formats.pictures import Pictures, locate
+from maskrcnn.data.formats.pictures import locate
+from maskrcnn.data.formats.place import Place
+from maskrcnn.data.formats.reading import Reading
 from maskrcnn.errors import AnnotationError
 from maskrcnn.files import write_text
 from maskrcnn.ops.rle import compress, decompress
 from maskrcnn.structures import Instances
 
+_INSTANCES = "instances_*.json"
 _LARGEST_AREA = 1e12
 
 
@@ -46,7 +48,19 @@ class _Picture:
     size_hw: tuple[int, int] | None
 
 
-def recognises(document: object) -> bool:
+def find(place: Place) -> list[Path]:
+    """List the COCO instances files of a place or of its `annotations` folder; results are not annotations."""
+    return [path for path in _candidates(place) if _recognises(place.json(path))]
+
+
+def _candidates(place: Place) -> list[Path]:
+    inner = place.inside("annotations")
+    paths = [*place.ending(".json"), *(inner.ending(".json") if inner else ())]
+    named = [path for path in paths if path.match(_INSTANCES)]
+    return named or [path for path in paths if not place.is_folder or not path.stem.endswith("results")]
+
+
+def _recognises(document: object) -> bool:
     """Say whether parsed JSON is a COCO instances file; captions and panoptic sets are not."""
     if not isinstance(document, dict) or not {"images", "annotations", "categories"} <= document.keys():
         return False
@@ -55,24 +69,21 @@ def recognises(document: object) -> bool:
     return not (isinstance(first, dict) and {"segments_info", "caption"} & first.keys())
 
 
-def read(path: str | Path, *, document: object = None, pictures: Pictures = "required") -> Dataset:
+def read(source: Path, reading: Reading) -> Dataset:
     """Read a COCO instances file.
 
     Args:
-        path: The JSON file.
-        document: Its content, where it has been parsed already.
-        pictures: With `optional`, pictures may be missing until they are asked for, as long as the file says
-            their sizes.
+        source: The JSON file.
+        reading: What becomes of faults; pictures may be missing as long as the file says their sizes.
 
     Raises:
         AnnotationError: The file is broken, or a field of it is not what COCO says.
         ImageError: Pictures are missing.
     """
-    source = Path(path)
-    root = mapping(load_json(source) if document is None else document, str(source), "top level")
+    root = mapping(reading.json(source), str(source), "top level")
     class_names, category_ids = _categories(root.get("categories"), source)
     images = _pictures(root.get("images"), source)
-    paths = locate([image.name for image in images], _folders(source), source, pictures)
+    paths = locate([image.name for image in images], _folders(source), source, reading)
     sizes = [stated_or_header_size(place, image.size_hw) for place, image in zip(paths, images, strict=True)]
     size_of = {image.image_id: size_hw for image, size_hw in zip(images, sizes, strict=True)}
     annotations = _annotations(root.get("annotations"), size_of, category_ids, source)

@@ -25,17 +25,17 @@ def load_json(path: Path) -> object:
     try:
         return json.loads(path.read_bytes())
     except FileNotFoundError:
-        raise AnnotationError(f"{path}: expected an annotation file, got no such file") from None
+        raise AnnotationError(f"{path}: expected an annotation file, got no such file", code="F001") from None
     except OSError as error:
-        raise AnnotationError(f"{path}: expected a readable file: {error.strerror}") from None
+        raise AnnotationError(f"{path}: expected a readable file: {error.strerror}", code="F001") from None
     except json.JSONDecodeError as error:
         raise AnnotationError(
-            f"{path}: line {error.lineno}, column {error.colno}: expected JSON, got: {error.msg}"
+            f"{path}: line {error.lineno}, column {error.colno}: expected JSON, got: {error.msg}", code="F001"
         ) from None
     except UnicodeDecodeError:
-        raise AnnotationError(f"{path}: expected JSON in UTF-8, got other bytes") from None
+        raise AnnotationError(f"{path}: expected JSON in UTF-8, got other bytes", code="F001") from None
     except (RecursionError, ValueError) as error:
-        raise AnnotationError(f"{path}: expected JSON, got: {error}") from None
+        raise AnnotationError(f"{path}: expected JSON, got: {error}", code="F001") from None
 
 
 def shown(value: object) -> str:
@@ -141,5 +141,5 @@ def polygon(ring: NDArray[np.float64], where: str) -> NDArray[np.float64]:
         AnnotationError: It has fewer than 3 points.
     """
     if len(ring) < 3:
-        raise AnnotationError(f"{where}: polygon has {len(ring)} points, expected at least 3")
+        raise AnnotationError(f"{where}: polygon has {len(ring)} points, expected at least 3", code="G201")
     return ring

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path, PureWindowsPath
-from typing import Literal
 
+from maskrcnn.data.formats.reading import Reading, refuse
 from maskrcnn.errors import ImageError
 
-Pictures = Literal["required", "optional"]
 
-
-def locate(names: Sequence[str], folders: Iterable[Path], source: Path, pictures: Pictures) -> list[Path]:
+def locate(names: Sequence[str], folders: Iterable[Path], source: Path, reading: Reading) -> list[Path]:
     """Find each picture in the first folder that has it.
 
     Args:
         names: File names as the annotation file says them; may have folders in them.
         folders: Where to look, the likeliest first.
         source: The annotation file, for the error.
-        pictures: With `optional`, a picture that is nowhere gets the place where it would lie.
+        reading: Whether pictures may be missing; one that may gets the place where it would lie.
 
     Raises:
         ImageError: Pictures are missing and required.
@@ -26,13 +24,21 @@ def locate(names: Sequence[str], folders: Iterable[Path], source: Path, pictures
     present = [folder for folder in dict.fromkeys([*folders, source.parent]) if _is(folder, Path.is_dir)]
     found = [_find(name, present) for name in names]
     missing = [name for name, path in zip(names, found, strict=True) if path is None]
-    if missing and pictures == "required":
-        first = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")
-        raise ImageError(
-            f"{source}: {len(missing)} of {len(names)} pictures are missing: {first}; "
-            f"looked in {', '.join(str(folder) for folder in present)}"
-        )
+    if missing and reading.pictures == "required":
+        _report(missing, len(names), present, source, reading)
     return [path or present[0] / name for name, path in zip(names, found, strict=True)]
+
+
+def _report(missing: Sequence[str], of: int, looked_in: Sequence[Path], source: Path, reading: Reading) -> None:
+    folders = ", ".join(str(folder) for folder in looked_in)
+    if reading.fault is not refuse:
+        for name in missing:
+            reading.fault(ImageError(f"{source}: {name}: expected a picture, found none in {folders}", code="P101"))
+        return
+    first = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")
+    raise ImageError(
+        f"{source}: {len(missing)} of {of} pictures are missing: {first}; looked in {folders}", code="P101"
+    )
 
 
 def _find(name: str, folders: Sequence[Path]) -> Path | None:

@@ -18,16 +18,18 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from maskrcnn.data.dataset import Annotation, Dataset, LeftOut, Record, Rings, sift
-from maskrcnn.data.formats.fields import expected, listing, load_json, mapping, number, numbers, polygon, text
-from maskrcnn.data.formats.pictures import Pictures, locate
+from maskrcnn.data.formats.fields import expected, listing, mapping, number, numbers, polygon, text
+from maskrcnn.data.formats.pictures import locate
+from maskrcnn.data.formats.place import Place
+from maskrcnn.data.formats.reading import Reading
 from maskrcnn.data.images import header_size
 from maskrcnn.errors import AnnotationError
 
@@ -43,6 +45,8 @@ CLASS_KEYS = (
     "type",
 )
 """Names of the region attribute that holds the class, the surest first."""
+
+USUAL_NAME = "via_region_data.json"
 
 ONLY_CLASS = "object"
 """The class of regions that have no attribute."""
@@ -70,8 +74,19 @@ class _Entry:
     regions: list[_Region]
 
 
-def recognises(document: object) -> bool:
-    """Say whether parsed JSON is a VIA file."""
+@dataclass(frozen=True)
+class _Classes:
+    chosen: Mapping[str, str]  # of each region, by where it is
+    names: tuple[str, ...]
+
+
+def find(place: Place) -> list[Path]:
+    """List the VIA files of a place: the one of the usual name, or else every JSON file that is one."""
+    usual = [path for path in place.files if path.name == USUAL_NAME]
+    return usual or [path for path in place.ending(".json") if _recognises(place.json(path))]
+
+
+def _recognises(document: object) -> bool:
     if not isinstance(document, dict):
         return False
     if isinstance(document.get("_via_img_metadata"), dict):
@@ -80,41 +95,34 @@ def recognises(document: object) -> bool:
     return isinstance(first, dict) and "filename" in first
 
 
-def read(
-    path: str | Path,
-    *,
-    document: object = None,
-    class_key: str | None = None,
-    pictures: Pictures = "required",  # noqa: ARG001  # every format is opened alike
-) -> Dataset:
+def read(source: Path, reading: Reading, class_key: str | None = None) -> Dataset:
     """Read a VIA file; its pictures are needed, for the file does not say their sizes.
 
     Args:
-        path: The JSON file.
-        document: Its content, where it has been parsed already.
+        source: The JSON file.
+        reading: What becomes of faults.
         class_key: The region attribute that holds the class; found by itself where it is one of `CLASS_KEYS`
             or the only one, or where all candidates agree on every region.
-        pictures: Of no effect.
 
     Raises:
         AnnotationError: The file is broken, a region is not what VIA writes or has no class where others have
             one, or several attributes could be the class.
         ImageError: Pictures are missing or broken.
     """
-    source = Path(path)
-    root = mapping(load_json(source) if document is None else document, str(source), "top level")
-    entries = list(_entries(root, source))
+    root = mapping(reading.json(source), str(source), "top level")
+    entries = list(_entries(root, source, reading))
     objects = [region for entry in entries for region in entry.regions if isinstance(region.shape, Rings)]
     key = _class_key(objects, source) if class_key is None else class_key
-    class_names = tuple(sorted({_class_of(region, key) for region in objects})) or (ONLY_CLASS,)
-    paths = locate([entry.name for entry in entries], _folders(root, source), source, "required")
-    records = [
-        Record(entry.name, place, image_id, header_size(place), _annotations(entry, key, class_names))
-        for image_id, (entry, place) in enumerate(zip(entries, paths, strict=True), start=1)
-    ]
+    classes = dict(reading.each(objects, lambda region: (region.where, _class_of(region, key))))
+    class_names = tuple(sorted(set(classes.values()))) or (ONLY_CLASS,)
+    paths = locate(
+        [entry.name for entry in entries], _folders(root, source), source, replace(reading, pictures="required")
+    )
+    numbered = zip(range(1, len(entries) + 1), entries, paths, strict=True)
+    records = reading.each(numbered, lambda each: _record(*each, _Classes(classes, class_names)))
     kept, outside = sift(records, source)
     shapeless = [
-        LeftOut(source, entry.name, region.name, region.shape)
+        LeftOut(source, entry.name, region.name, region.shape, "G202")
         for entry in entries
         for region in entry.regions
         if isinstance(region.shape, str)
@@ -122,12 +130,13 @@ def read(
     return Dataset(source, "via", class_names, range(1, len(class_names) + 1), kept, [*shapeless, *outside])
 
 
-def _annotations(entry: _Entry, key: str | None, class_names: Sequence[str]) -> tuple[Annotation, ...]:
-    return tuple(
-        Annotation(region.name, class_names.index(_class_of(region, key)), region.shape)
+def _record(image_id: int, entry: _Entry, path: Path, classes: _Classes) -> Record:
+    annotations = tuple(
+        Annotation(region.name, classes.names.index(classes.chosen[region.where]), region.shape)
         for region in entry.regions
-        if isinstance(region.shape, Rings)
+        if isinstance(region.shape, Rings) and region.where in classes.chosen
     )
+    return Record(entry.name, path, image_id, header_size(path), annotations)
 
 
 def _folders(root: dict[str, object], source: Path) -> list[Path]:
@@ -139,34 +148,41 @@ def _folders(root: dict[str, object], source: Path) -> list[Path]:
     return [*folders, here / core] if isinstance(core, str) else folders
 
 
-def _entries(root: dict[str, object], source: Path) -> Iterator[_Entry]:
+def _entries(root: dict[str, object], source: Path, reading: Reading) -> Iterator[_Entry]:
     if "_via_img_metadata" in root:
         root = mapping(root["_via_img_metadata"], str(source), "_via_img_metadata")
     seen: set[str] = set()
-    for key, value in root.items():
+
+    def parse(item: tuple[str, object]) -> _Entry:
+        key, value = item
         where = f"{source}: {key}"
         entry = mapping(value, where, "entry")
         name = text(entry.get("filename"), where, "filename")
         if name in seen:
             raise AnnotationError(
-                f"{where}: expected one entry for {name}, got a second one; remove one of them in VIA"
+                f"{where}: expected one entry for {name}, got a second one; remove one of them in VIA", code="F004"
             )
         seen.add(name)
-        yield _Entry(name, list(_regions(entry.get("regions"), name, source)))
+        return _Entry(name, list(_regions(entry.get("regions"), name, source, reading)))
+
+    return reading.each(root.items(), parse)
 
 
-def _regions(value: object, picture: str, source: Path) -> Iterator[_Region]:
+def _regions(value: object, picture: str, source: Path, reading: Reading) -> Iterator[_Region]:
     if value is None:
-        return
+        return iter(())
     where = f"{source}: {picture}"
     named = value.items() if isinstance(value, dict) else enumerate(listing(value, where, "regions"))
-    for key, item in named:
-        name = f"region {key}"
-        where = f"{source}: {name} of {picture}"
-        region = mapping(item, where, name)
-        shape = _shape(_Shape(where, mapping(region.get("shape_attributes"), where, "shape_attributes")))
-        attributes = mapping(region.get("region_attributes") or {}, where, "region_attributes")
-        yield _Region(name, where, shape, attributes)
+    return reading.each(named, lambda item: _region(str(item[0]), item[1], picture, source))
+
+
+def _region(key: str, value: object, picture: str, source: Path) -> _Region:
+    name = f"region {key}"
+    where = f"{source}: {name} of {picture}"
+    region = mapping(value, where, name)
+    shape = _shape(_Shape(where, mapping(region.get("shape_attributes"), where, "shape_attributes")))
+    attributes = mapping(region.get("region_attributes") or {}, where, "region_attributes")
+    return _Region(name, where, shape, attributes)
 
 
 # Classes
@@ -183,7 +199,8 @@ def _class_key(regions: Sequence[_Region], source: Path) -> str | None:
         return first
     raise AnnotationError(
         f"{source}: expected one region attribute that holds the class, got {', '.join(map(repr, filled))}; "
-        "rename the one that does to 'class'"
+        "rename the one that does to 'class'",
+        code="F006",
     )
 
 
@@ -193,7 +210,9 @@ def _class_of(region: _Region, key: str | None) -> str:
     options = _options(region, key)
     if len(options) != 1:
         got = " and ".join(options) or "nothing"
-        raise AnnotationError(f"{region.where}: attribute {key!r}: expected one class, got {got}")
+        raise AnnotationError(
+            f"{region.where}: attribute {key!r}: expected one class, got {got}", code="C303" if options else "C302"
+        )
     return options[0]
 
 
