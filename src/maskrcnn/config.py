@@ -310,6 +310,7 @@ class AugmentConfig(Settings):
         scale: Smallest and largest factor of a random enlargement, cropped to the picture's size; 1, 1 leaves it.
         crop: Smallest share of each side that a random crop keeps; 1 leaves the picture whole.
         colour: Largest relative change of brightness, contrast and saturation.
+        copy_paste: Share of pictures that get objects of another one, where all objects have masks.
     """
 
     flip: Probability = 0.5
@@ -318,6 +319,7 @@ class AugmentConfig(Settings):
     scale: tuple[Positive, Positive] = (1.0, 1.0)
     crop: Annotated[float, Field(gt=0, le=1)] = 1.0
     colour: Probability = 0.0
+    copy_paste: Probability = 0.0
 
     @model_validator(mode="after")
     def _fits(self) -> Self:

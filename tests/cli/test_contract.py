@@ -27,6 +27,7 @@ CONTRACT = {
     "maskrcnn demo": "--out --seed",
     "maskrcnn data": "",
     "maskrcnn data synth": "KIND OUT --count --seed --size --layout",
+    "maskrcnn data compose": ("DATA OUT --backgrounds --count --size --seed --objects --scale --turn --light --hidden"),
     "maskrcnn weights": "",
     "maskrcnn weights list": "--json",
     "maskrcnn weights info": "FILE",
@@ -103,6 +104,7 @@ def example_lines(path: str) -> list[list[str]]:
     "path",
     [
         *("maskrcnn", "maskrcnn train", "maskrcnn evaluate", "maskrcnn predict", "maskrcnn data synth"),
+        "maskrcnn data compose",
         *("maskrcnn weights list", "maskrcnn weights info", "maskrcnn weights convert"),
     ],
 )

@@ -110,9 +110,8 @@ def run_prediction(
                 give(lines(path, clear))
             advance(done, len(files))
     hint = f"; {more} less probable ones are in predictions.json too" if more else ""
-    say(
-        f"{count_of(len(files), 'picture')}, {count_of(objects, 'object')} with a probability of at least {shown:g}{hint}"
-    )
+    totals = f"{count_of(len(files), 'picture')}, {count_of(objects, 'object')}"
+    say(f"{totals} with a probability of at least {shown:g}{hint}")
     if broken:
         say(f"{count_of(broken, 'picture')} broken, named above and in {out / 'pictures.json'}")
     say(f"overlays and predictions.json in {out}")

@@ -72,6 +72,23 @@ def read_image(path: str | Path) -> NDArray[np.generic]:
     return np.require(array, requirements=["C", "W"])
 
 
+def read_alpha(path: str | Path) -> NDArray[np.uint8] | None:
+    """Read how solid each pixel of a picture is, upright.
+
+    Returns:
+        (H, W) uint8, 255 where it is solid; None where the file has no alpha channel.
+
+    Raises:
+        ImageError: There is no such file, it is no picture, or it is broken.
+    """
+    path = Path(path)
+    with _decoding(path), Image.open(path) as image:
+        if image.mode not in {"RGBA", "LA", "RGBa", "La", "PA"}:
+            return None
+        alpha = np.array(image.convert("RGBA").getchannel("A"))
+        return np.ascontiguousarray(_turn(alpha, _orientation(image))).astype(np.uint8)
+
+
 def to_array(image: str | Path | Image.Image | NDArray[np.generic]) -> NDArray[np.generic]:
     """Turn whatever holds a picture into (H, W, bands).
 

@@ -13,6 +13,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback
 
 from maskrcnn.config import AugmentConfig, InputConfig, TrainConfig
+from maskrcnn.data.copy_paste import CopyPaste
 from maskrcnn.data.dataset import Dataset
 from maskrcnn.data.loading import TrainingLoader
 from maskrcnn.data.transforms import (
@@ -66,7 +67,7 @@ class Plan:
     transfers: Sequence[Transfer] = ()
 
 
-def augmentation(config: AugmentConfig, picture: InputConfig) -> Transform:
+def augmentation(config: AugmentConfig, picture: InputConfig, dataset: Dataset) -> Transform:
     """Make the chain of transforms that training pictures go through, ending at the network's size."""
     parts: list[Transform] = [HorizontalFlip(config.flip)]
     parts += [VerticalFlip(config.vertical_flip)] if config.vertical_flip else []
@@ -75,7 +76,8 @@ def augmentation(config: AugmentConfig, picture: InputConfig) -> Transform:
     parts += [Colour(config.colour, config.colour, config.colour)] if config.colour else []
     parts += [Resize(picture)]
     parts += [ScaleJitter(*config.scale)] if config.scale != (1.0, 1.0) else []
-    return Compose(tuple(parts))
+    chain = Compose(tuple(parts))
+    return CopyPaste(dataset, chain, config.copy_paste) if config.copy_paste else chain
 
 
 def _callbacks(plan: Plan) -> list[Callback]:
@@ -135,7 +137,7 @@ def fit(plan: Plan, trainer: L.Trainer) -> None:
         loader = TrainingLoader(
             plan.dataset,
             plan.model.config.input,
-            augmentation(config.augment, plan.model.config.input),
+            augmentation(config.augment, plan.model.config.input, plan.dataset),
             batch_size=config.batch,
             seed=config.seed,
             workers=plan.devices.workers(config.workers),

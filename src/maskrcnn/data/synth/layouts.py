@@ -9,9 +9,9 @@ import csv
 import hashlib
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,45 @@ from maskrcnn.data.synth.scene import Scene
 from maskrcnn.ops.rle import Bitmap, encode
 
 Record = dict[str, Any]
+
+
+class Ordered(Protocol):
+    """What a set is made of; the same order makes the same bytes.
+
+    Attributes:
+        file: The name under which the set keeps it.
+    """
+
+    file: ClassVar[str]
+
+    @property
+    def kind(self) -> str:
+        """What is made."""
+
+    @property
+    def count(self) -> int:
+        """Number of pictures."""
+
+    def values(self) -> Mapping[str, object]:
+        """Return everything that the pictures follow from, as plain JSON."""
+
+
+class Shown(Protocol):
+    """A picture and the exact masks of what is in it."""
+
+    @property
+    def size_hw(self) -> tuple[int, int]:
+        """Height and width."""
+
+    @property
+    def labels(self) -> tuple[int, ...]:
+        """The class of each object."""
+
+    def picture(self) -> NDArray[np.uint8]:
+        """Return the picture: (H, W, 3) uint8 RGB."""
+
+    def masks(self) -> list[Bitmap]:
+        """Return the visible pixels of each object, trimmed."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +74,8 @@ class Call:
         width: Of every picture, in pixels.
         generation: Grows when the same call would draw other pictures than before.
     """
+
+    file: ClassVar[str] = "synth.json"
 
     kind: str
     layout: str
@@ -66,10 +107,10 @@ class Layout(Protocol):
     def pictures(self, index: int) -> tuple[str, ...]:
         """Return where the files of a picture go, below the folder of the set."""
 
-    def pixels(self, scene: Scene) -> tuple[NDArray[np.uint8], ...]:
+    def pixels(self, scene: Any) -> tuple[NDArray[np.uint8], ...]:
         """Return what these files show, in the same order."""
 
-    def record(self, index: int, scene: Scene) -> Record:
+    def record(self, index: int, scene: Any) -> Record:
         """Return what the tables have to say about a picture, as plain JSON."""
 
     def texts(self, records: Sequence[Record]) -> tuple[str, ...]:
@@ -88,7 +129,7 @@ class CocoLayout:
     objects = (0, 4)
     tables: tuple[str, ...] = ("annotations.json",)
 
-    def __init__(self, call: Call, class_names: Sequence[str]) -> None:
+    def __init__(self, call: Ordered, class_names: Sequence[str]) -> None:
         self._call, self._class_names = call, class_names
 
     def background(self, index: int) -> int:
@@ -99,13 +140,13 @@ class CocoLayout:
         """Name pictures by their id, which counts from 1."""
         return (f"images/{index + 1:06d}.png",)
 
-    def pixels(self, scene: Scene) -> tuple[NDArray[np.uint8], ...]:
+    def pixels(self, scene: Shown) -> tuple[NDArray[np.uint8], ...]:
         """Return the picture."""
         return (scene.picture(),)
 
-    def record(self, index: int, scene: Scene) -> Record:
+    def record(self, index: int, scene: Shown) -> Record:
         """Return the entry of the picture and those of its objects, which have no id yet."""
-        h, w = scene.canvas.size_hw
+        h, w = scene.size_hw
         file_name = self.pictures(index)[0].removeprefix("images/")
         image = {"id": index + 1, "file_name": file_name, "height": h, "width": w}
         objects = [

@@ -34,6 +34,11 @@ class Scene:
     backdrop: NDArray[np.float32]
     develop: Callable[[NDArray[np.float32]], NDArray[np.uint8]]
 
+    @property
+    def size_hw(self) -> tuple[int, int]:
+        """Height and width."""
+        return self.canvas.size_hw
+
     def picture(self) -> NDArray[np.uint8]:
         """Return the picture: (H, W, 3) uint8 RGB."""
         return self.develop(self.canvas.over(self.backdrop))

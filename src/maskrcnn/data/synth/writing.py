@@ -1,7 +1,7 @@
 """A set of pictures on disk: begun, gone on with after a break, finished; never a file that is there in part.
 
-`synth.json` says which call the folder belongs to; `records.jsonl.partial` collects what the tables will say,
-one line for each picture that is there; the tables come last.
+`synth.json`, or what the order calls it, says what the folder belongs to; `records.jsonl.partial` collects what
+the tables will say, one line for each picture that is there; the tables come last.
 """
 
 from __future__ import annotations
@@ -12,26 +12,27 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from maskrcnn.data.synth.layouts import Call, Layout, Record
-from maskrcnn.data.synth.scene import Scene
+from maskrcnn.data.synth.layouts import Layout, Ordered, Record
 from maskrcnn.errors import OutputError
 from maskrcnn.files import writing
 
-CALL_FILE = "synth.json"
 UNFINISHED = ".partial"
 RECORDS_FILE = "records.jsonl" + UNFINISHED
 AT_ONCE = 64  # pictures that wait for the processes that draw
 WORTH_A_PROCESS = 10  # pictures
 
-Draw = Callable[[int], Scene]
+Draw = Callable[[int], Any]
 
 
-def write_set(out: Path, call: Call, layout: Layout, draw: Draw, progress: Callable[[int], None], workers: int) -> None:
+def write_set(
+    out: Path, call: Ordered, layout: Layout, draw: Draw, progress: Callable[[int], None], workers: int
+) -> None:
     """Draw and write every picture that is not there yet, then the tables.
 
     Args:
@@ -96,12 +97,12 @@ def _in_order(write: Callable[[int], Record], indices: range, workers: int) -> I
             yield from pool.map(write, indices[first : first + AT_ONCE])
 
 
-def _claim(out: Path, call: Call) -> None:
+def _claim(out: Path, call: Ordered) -> None:
     """Make the folder this call's own, or find that it is."""
     if out.exists() and not out.is_dir():
         raise OutputError(f"{out}: expected a folder, got a file; choose another place")
     names = _names(out)
-    if CALL_FILE in names:
+    if call.file in names:
         _compare(out, call)
     elif names:
         raise OutputError(
@@ -109,7 +110,7 @@ def _claim(out: Path, call: Call) -> None:
             "choose another folder"
         )
     out.mkdir(parents=True, exist_ok=True)
-    _replace(out / CALL_FILE, json.dumps(call.values(), indent=1).encode())
+    _replace(out / call.file, json.dumps(call.values(), indent=1).encode())
 
 
 def _names(out: Path) -> list[str]:
@@ -117,14 +118,14 @@ def _names(out: Path) -> list[str]:
     return sorted(path.name for path in out.glob("*") if not path.name.endswith(UNFINISHED))
 
 
-def _compare(out: Path, call: Call) -> None:
+def _compare(out: Path, call: Ordered) -> None:
     try:
-        found = json.loads((out / CALL_FILE).read_text(encoding="utf-8"))
+        found = json.loads((out / call.file).read_text(encoding="utf-8"))
     except ValueError:
         found = None
     if not isinstance(found, dict):
         raise OutputError(
-            f"{out / CALL_FILE}: expected the settings of a set, got something else; choose another folder"
+            f"{out / call.file}: expected the settings of a set, got something else; choose another folder"
         )
     for name, value in call.values().items():
         if found.get(name) != value:
