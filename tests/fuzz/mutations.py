@@ -9,9 +9,39 @@ import re
 from collections.abc import Callable
 
 TOKENS = [
-    *(b"0", b"-1", b"1", b"0.5", b"1e999", b"-1e999", b"nan", b"NaN", b"Infinity", b"null", b"true", b'""', b"[]", b"{}"),
+    *(
+        b"0",
+        b"-1",
+        b"1",
+        b"0.5",
+        b"1e999",
+        b"-1e999",
+        b"nan",
+        b"NaN",
+        b"Infinity",
+        b"null",
+        b"true",
+        b'""',
+        b"[]",
+        b"{}",
+    ),
     *(b"99999999999999999999", b"4294967296", b"-2147483649", b"\x00", b"\xff\xfe", b"\xef\xbb\xbf", b'"', b"'", b","),
-    *(b"\n", b"\r\n", b"\t", b"<", b">", b"&amp;", b"&x;", b"</", b"]]>", b"../..", b"/etc/passwd", b"C:\\", b"%s", b":"),
+    *(
+        b"\n",
+        b"\r\n",
+        b"\t",
+        b"<",
+        b">",
+        b"&amp;",
+        b"&x;",
+        b"</",
+        b"]]>",
+        b"../..",
+        b"/etc/passwd",
+        b"C:\\",
+        b"%s",
+        b":",
+    ),
 ]
 ODD: list[object] = [
     *(None, True, False, -1, 0, 1, 2.5, 1e308, 10**30, -(10**30), "", "a", "-1", "nan", "1e999", "../../x", "/", "\0"),

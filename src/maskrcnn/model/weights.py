@@ -6,7 +6,7 @@ References: safetensors, format description.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,13 +18,13 @@ from torch import Tensor, nn
 from maskrcnn.config import ModelConfig
 from maskrcnn.errors import ConfigError, WeightsError
 from maskrcnn.files import replacing
+from maskrcnn.model.account import compare, settle
 from maskrcnn.model.mask_rcnn import MaskRCNN, build
 from maskrcnn.model.unfilled import Unfilled
 from maskrcnn.version import __version__
 
 KIND = "maskrcnn"
 _PICKLES = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")  # torch.save since 1.6; others
-_MOST_NAMES = 10
 
 
 class Weights(NamedTuple):
@@ -125,24 +125,11 @@ def fill(module: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:
         WeightsError: A name is missing or left over, or a shape differs; the first ten of each are named.
     """
     own = module.state_dict()
-    missing = [name for name in own if name not in tensors]
-    surplus = [name for name in tensors if name not in own]
-    unequal = [
-        f"{name} (expected {tuple(own[name].shape)}, got {tuple(tensors[name].shape)})"
-        for name in own
-        if name in tensors and own[name].shape != tensors[name].shape
-    ]
-    faults = [("missing", missing), ("not used", surplus), ("of another shape", unequal)]
-    if any(names for _, names in faults):
-        listed = "; ".join(f"{len(names)} {what}: {_first(names)}" for what, names in faults if names)
-        raise WeightsError(f"{source}: expected the tensors of the model that its settings describe, got {listed}")
+    faults = compare({name: tuple(tensor.shape) for name, tensor in own.items()}, tensors)
+    settle(source, "the tensors of the model that its settings describe", faults)
     with torch.no_grad():
         for name, tensor in own.items():
             tensor.copy_(tensors[name])
-
-
-def _first(names: Sequence[str]) -> str:
-    return ", ".join(names[:_MOST_NAMES]) + (", ..." if len(names) > _MOST_NAMES else "")
 
 
 def build_filled(config: ModelConfig, tensors: Mapping[str, Tensor], source: str) -> MaskRCNN:

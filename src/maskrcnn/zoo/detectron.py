@@ -12,7 +12,7 @@ from maskrcnn.zoo.coco_names import names_of_count
 from maskrcnn.zoo.detectron2 import is_resnext
 from maskrcnn.zoo.folds import Own
 from maskrcnn.zoo.kinds import Kind, no_names, of_backbone
-from maskrcnn.zoo.names import Rule, Skip
+from maskrcnn.zoo.names import FROM_ONE, FROM_TWO, Rule, Skip
 
 _NORM = "(?:bn|gn)_(s|b|rm|riv|gamma|beta|running_mean|running_var)"
 _WORDS = {
@@ -28,8 +28,8 @@ _WORDS = {
     "branch2c": "conv3",
     "branch1": "shortcut",
 }
-_FROM_ONE = {**_WORDS, **{str(i + 1): str(i) for i in range(8)}}
-_LEVELS = {**_WORDS, **{str(i + 2): str(i) for i in range(4)}}
+_FROM_ONE = {**_WORDS, **FROM_ONE}
+_LEVELS = {**_WORDS, **FROM_TWO}
 _RESIDUAL = (
     Rule(r"conv1_w", "backbone.stem.conv1.conv.weight"),
     Rule(rf"(?:res_)?conv1_{_NORM}", "backbone.stem.conv1.norm.{0}", _WORDS),

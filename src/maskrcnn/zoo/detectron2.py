@@ -16,10 +16,8 @@ from maskrcnn.zoo.coco_names import names_of_count
 from maskrcnn.zoo.folds import Own, channels_last_in_fc1, swap_colours
 from maskrcnn.zoo.kinds import SETTINGS as SAYS
 from maskrcnn.zoo.kinds import Kind, as_it_is, no_fold, no_names
-from maskrcnn.zoo.names import CLASSIFIER, LEAF, STEP_COUNT, Rule
+from maskrcnn.zoo.names import CLASSIFIER, FROM_ONE, FROM_TWO, LEAF, STEP_COUNT, Rule
 
-_BY_STAGE = {"2": "0", "3": "1", "4": "2", "5": "3"}
-_FROM_ONE = {str(i + 1): str(i) for i in range(8)}
 _SETTINGS_RULES = (
     Rule(r"pixel_(mean|std)", f"{SAYS}input.{{0}}"),
     Rule(r"proposal_generator\.anchor_generator\.cell_anchors\.(\d)", f"{SAYS}anchors.{{0}}"),
@@ -41,8 +39,8 @@ _RULES = (
         rule
         for side in ("lateral", "output")
         for rule in (
-            Rule(rf"backbone\.fpn_{side}([2-5])\.(weight|bias)", f"pyramid.{side}.{{0}}.conv.{{1}}", _BY_STAGE),
-            Rule(rf"backbone\.fpn_{side}([2-5])\.norm\.{LEAF}", f"pyramid.{side}.{{0}}.norm.{{1}}", _BY_STAGE),
+            Rule(rf"backbone\.fpn_{side}([2-5])\.(weight|bias)", f"pyramid.{side}.{{0}}.conv.{{1}}", FROM_TWO),
+            Rule(rf"backbone\.fpn_{side}([2-5])\.norm\.{LEAF}", f"pyramid.{side}.{{0}}.norm.{{1}}", FROM_TWO),
         )
     ),
     Rule(r"proposal_generator\.rpn_head\.conv\.(weight|bias)", "rpn.head.convs.0.{0}"),
@@ -50,12 +48,12 @@ _RULES = (
     Rule(r"proposal_generator\.rpn_head\.objectness_logits\.(weight|bias)", "rpn.head.objectness.{0}"),
     Rule(r"proposal_generator\.rpn_head\.anchor_deltas\.(weight|bias)", "rpn.head.deltas.{0}"),
     Rule(r"roi_heads\.box_head\.(fc[12])\.(weight|bias)", "box_head.body.{0}.{1}"),
-    Rule(r"roi_heads\.box_head\.conv([1-4])\.(weight|bias)", "box_head.body.convs.{0}.conv.{1}", _FROM_ONE),
-    Rule(rf"roi_heads\.box_head\.conv([1-4])\.norm\.{LEAF}", "box_head.body.convs.{0}.norm.{1}", _FROM_ONE),
+    Rule(r"roi_heads\.box_head\.conv([1-4])\.(weight|bias)", "box_head.body.convs.{0}.conv.{1}", FROM_ONE),
+    Rule(rf"roi_heads\.box_head\.conv([1-4])\.norm\.{LEAF}", "box_head.body.convs.{0}.norm.{1}", FROM_ONE),
     Rule(r"roi_heads\.box_predictor\.cls_score\.(weight|bias)", "box_head.logits.{0}"),
     Rule(r"roi_heads\.box_predictor\.bbox_pred\.(weight|bias)", "box_head.deltas.{0}"),
-    Rule(r"roi_heads\.mask_head\.mask_fcn([1-8])\.(weight|bias)", "mask_head.convs.{0}.conv.{1}", _FROM_ONE),
-    Rule(rf"roi_heads\.mask_head\.mask_fcn([1-8])\.norm\.{LEAF}", "mask_head.convs.{0}.norm.{1}", _FROM_ONE),
+    Rule(r"roi_heads\.mask_head\.mask_fcn([1-8])\.(weight|bias)", "mask_head.convs.{0}.conv.{1}", FROM_ONE),
+    Rule(rf"roi_heads\.mask_head\.mask_fcn([1-8])\.norm\.{LEAF}", "mask_head.convs.{0}.norm.{1}", FROM_ONE),
     Rule(r"roi_heads\.mask_head\.deconv\.(weight|bias)", "mask_head.upsample.{0}"),
     Rule(r"roi_heads\.mask_head\.predictor\.(weight|bias)", "mask_head.logits.{0}"),
     *_SETTINGS_RULES,

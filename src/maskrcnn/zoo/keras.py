@@ -5,13 +5,14 @@ References: Mask_RCNN 2.1, `mrcnn/model.py`; Keras, `applications/resnet50.py` a
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from maskrcnn.zoo import folds
 from maskrcnn.zoo.coco_names import names_of_count
 from maskrcnn.zoo.folds import HEAD_STD, STEM, Own, from_convolution, from_dense, linear_from_convolution
 from maskrcnn.zoo.kinds import Kind, as_it_is, no_names
-from maskrcnn.zoo.names import Change, Rule, Skip
+from maskrcnn.zoo.names import FROM_ONE, FROM_TWO, Change, Rule, Skip
 
 _ROOT = r"(?:model_weights/)?"  # files that hold a whole model have the weights one group deeper
 _END = r"(?:_\d+)?(?::\d+)?"  # what a session with several models adds
@@ -72,13 +73,11 @@ _NEW_RESIDUAL = (
     *_layer(rf"{_NEW_BRANCH}conv", "backbone.{0}.{1}.{2}.conv", _NEW_WORDS),
     *_norm(rf"{_NEW_BRANCH}bn", "backbone.{0}.{1}.{2}.norm", _NEW_WORDS),
 )
-_LEVELS = {"2": "0", "3": "1", "4": "2", "5": "3"}
-_FROM_ONE = {str(i + 1): str(i) for i in range(8)}
 _RPN = {"rpn_conv_shared": "convs.0", "rpn_class_raw": "objectness", "rpn_bbox_pred": "deltas"}
 _RULES = (
     *_RESIDUAL,
-    *_layer(r"fpn_c[2-5]p([2-5])", "pyramid.lateral.{0}.conv", _LEVELS),
-    *_layer(r"fpn_p([2-5])", "pyramid.output.{0}.conv", _LEVELS),
+    *_layer(r"fpn_c[2-5]p([2-5])", "pyramid.lateral.{0}.conv", FROM_TWO),
+    *_layer(r"fpn_p([2-5])", "pyramid.output.{0}.conv", FROM_TWO),
     *_layer(rf"rpn_model(?:_\d+)?/(?:[^/]+/)*({'|'.join(_RPN)})(?:_\d+)?", "rpn.head.{0}", _RPN),
     *_layer("mrcnn_class_conv1", "box_head.body.fc1", {}, linear_from_convolution),
     *_norm("mrcnn_class_bn1", "box_head.body.fc1.norm", {}),
@@ -86,8 +85,8 @@ _RULES = (
     *_norm("mrcnn_class_bn2", "box_head.body.fc2.norm", {}),
     *_layer("mrcnn_class_logits", "box_head.logits", {}, from_dense),
     *_layer("mrcnn_bbox_fc", "box_head.deltas", {}, from_dense),
-    *_layer(r"mrcnn_mask_conv([1-8])", "mask_head.convs.{0}.conv", _FROM_ONE),
-    *_norm(r"mrcnn_mask_bn([1-8])", "mask_head.convs.{0}.norm", _FROM_ONE),
+    *_layer(r"mrcnn_mask_conv([1-8])", "mask_head.convs.{0}.conv", FROM_ONE),
+    *_norm(r"mrcnn_mask_bn([1-8])", "mask_head.convs.{0}.norm", FROM_ONE),
     *_layer("mrcnn_mask_deconv", "mask_head.upsample", {}),
     *_layer("mrcnn_mask", "mask_head.logits", {}),
 )
@@ -167,16 +166,10 @@ def _mean(bands: int) -> tuple[float, ...]:
     return _MEAN + (0.0,) * (bands - len(_MEAN))
 
 
-def _backbone_fold(own: Own) -> None:
+def _backbone_fold(epsilon: float, own: Own) -> None:
     folds.swap_colours(own)
     folds.biases_into_means(own)
-    folds.norm_epsilon(own, _EPS)
-
-
-def _new_backbone_fold(own: Own) -> None:
-    folds.swap_colours(own)
-    folds.biases_into_means(own)
-    folds.norm_epsilon(own, _NEW_EPS)
+    folds.norm_epsilon(own, epsilon)
 
 
 MATTERPORT = Kind(
@@ -196,7 +189,7 @@ KERAS_BACKBONE = Kind(
     marks=(rf"{_ROOT}conv1/.*", rf"{_ROOT}res2a_branch2a/.*"),
     rules=_RESIDUAL,
     skips=(*_SKIPS, _TOP),
-    fold=_backbone_fold,
+    fold=partial(_backbone_fold, _EPS),
     settings=_BACKBONE,
     refine=as_it_is,
     classes=no_names,
@@ -204,5 +197,5 @@ KERAS_BACKBONE = Kind(
 NEW_KERAS_BACKBONE = KERAS_BACKBONE._replace(
     marks=(rf"{_ROOT}conv1_conv/.*", rf"{_ROOT}conv2_block1_1_conv/.*"),
     rules=_NEW_RESIDUAL,
-    fold=_new_backbone_fold,
+    fold=partial(_backbone_fold, _NEW_EPS),
 )

@@ -13,6 +13,11 @@ from maskrcnn.zoo.folds import Own
 from maskrcnn.zoo.ledger import Entry
 from maskrcnn.zoo.names import Rule, Skip
 
+# how files begin
+HDF5 = b"\x89HDF\r\n\x1a\n"
+ARCHIVE = b"PK\x03\x04"
+PICKLES = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"(", b"}", b"ccollections")
+
 SETTINGS = "settings."  # start of the own names of tensors that say something about the settings
 
 

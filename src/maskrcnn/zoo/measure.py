@@ -13,8 +13,8 @@ from typing import Any
 from torch import Tensor
 
 from maskrcnn.errors import WeightsError
+from maskrcnn.model.account import settle
 from maskrcnn.model.backbone import BASIC, DEEP
-from maskrcnn.zoo.ledger import settle
 
 Tensors = Mapping[str, Tensor]
 _RESIDUAL = ("backbone.stem.conv1.conv.weight", "backbone.res5.0.conv2.conv.weight")

@@ -10,6 +10,10 @@ from torch import Tensor
 
 Change = Callable[[Tensor], Tensor]
 NOTHING: Mapping[str, str] = {}
+FROM_ONE: dict[str, str] = {str(i + 1): str(i) for i in range(8)}
+"""Layers that others count from 1."""
+FROM_TWO: dict[str, str] = {str(i + 2): str(i) for i in range(4)}
+"""Levels that others call by their stage, 2 to 5."""
 
 
 class Rule(NamedTuple):

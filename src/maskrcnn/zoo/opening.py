@@ -16,12 +16,10 @@ from maskrcnn.files import replacing
 from maskrcnn.model.weights import KIND, Weights, build_filled, read, save
 from maskrcnn.settings import merge
 from maskrcnn.zoo.export import Exported, Project, export
+from maskrcnn.zoo.kinds import ARCHIVE, HDF5, PICKLES
 from maskrcnn.zoo.ledger import Entry
 from maskrcnn.zoo.published import resolve
 from maskrcnn.zoo.reading import read_foreign
-
-# HDF5, a zip, pickles of any age
-_FOREIGN = (b"\x89HDF\r\n\x1a\n", b"PK\x03\x04", *(bytes([0x80, i]) for i in range(2, 6)), b"(", b"}", b"ccollections")
 
 
 class Opened(NamedTuple):
@@ -91,7 +89,7 @@ def _is_foreign(path: Path) -> bool:
     if not path.is_file():
         return False
     with path.open("rb") as file:
-        return file.read(16).startswith(_FOREIGN)
+        return file.read(16).startswith((HDF5, ARCHIVE, *PICKLES))
 
 
 def _check_no_state_of_a_run(path: Path) -> None:

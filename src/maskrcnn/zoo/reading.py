@@ -12,6 +12,7 @@ from torch import Tensor
 
 from maskrcnn.config import ModelConfig
 from maskrcnn.errors import ConfigError, WeightsError
+from maskrcnn.model.account import compare, listed, settle
 from maskrcnn.settings import merge
 from maskrcnn.zoo.checkpoints import check_tensor, read_checkpoint
 from maskrcnn.zoo.detectron import DETECTRON, DETECTRON_BACKBONE
@@ -20,8 +21,8 @@ from maskrcnn.zoo.folds import Own
 from maskrcnn.zoo.foreign import Foreign, Recognised
 from maskrcnn.zoo.keras import KERAS_BACKBONE, MATTERPORT, NEW_KERAS_BACKBONE
 from maskrcnn.zoo.keras_files import read_h5
-from maskrcnn.zoo.kinds import SETTINGS, Found, Kind
-from maskrcnn.zoo.ledger import Entry, listed, settle
+from maskrcnn.zoo.kinds import ARCHIVE, HDF5, PICKLES, SETTINGS, Found, Kind
+from maskrcnn.zoo.ledger import Entry
 from maskrcnn.zoo.measure import anchors_of, check_essentials, classes_of, measure_backbone, measure_model
 from maskrcnn.zoo.mmdetection import MMDETECTION
 from maskrcnn.zoo.names import find, find_reason
@@ -41,10 +42,7 @@ KINDS = (
     NEW_KERAS_BACKBONE,
     DETECTRON_BACKBONE,
 )
-_HDF5 = b"\x89HDF\r\n\x1a\n"
-_ARCHIVE = b"PK\x03\x04"
 _OLD_CHECKPOINT = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # the number that PyTorch began its files with until 1.6
-_PICKLES = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"(", b"}", b"ccollections")
 _INSIDE = ("model", "state_dict", "model_state_dict", "blobs")  # where checkpoints keep the model
 _WRAPPER = "module."  # that training on several devices puts before every name
 
@@ -111,12 +109,12 @@ def _open(path: Path) -> Found:
         raise WeightsError(f"{path}: expected a file of weights, got {'a folder' if path.is_dir() else 'no such file'}")
     with path.open("rb") as file:
         start = file.read(16)
-    if start.startswith(_HDF5):
+    if start.startswith(HDF5):
         tensors = read_h5(path)
         return Found(path, tensors, tuple(tensors), {}, ())
-    if start.startswith((_ARCHIVE, _OLD_CHECKPOINT)):
+    if start.startswith((ARCHIVE, _OLD_CHECKPOINT)):
         return _found(path, read_checkpoint(path))
-    if start.startswith(_PICKLES):
+    if start.startswith(PICKLES):
         return _found(path, read_pickle(path))
     what = f"one that starts with {start[:8]!r}" if start else "an empty one"
     raise WeightsError(f"{path}: expected a file of weights of PyTorch, Keras or Detectron, got {what}")
@@ -241,20 +239,7 @@ def _account(config: ModelConfig, own: Own, kind: Kind) -> None:
     for name in wanted:
         if name.endswith("num_batches_tracked"):
             own.tensors.setdefault(name, torch.zeros((), dtype=torch.int64))
-    unequal = [
-        f"{name} (expected {wanted[name]}, got {tuple(tensor.shape)})"
-        for name, tensor in own.tensors.items()
-        if name in wanted and wanted[name] != tuple(tensor.shape)
-    ]
-    settle(
-        str(own.path),
-        f"the tensors of {kind.name} with {config.backbone.depth}",
-        {
-            "missing": [name for name in wanted if name not in own.tensors],
-            "not used": [name for name in own.tensors if name not in wanted],
-            "of another shape": unequal,
-        },
-    )
+    settle(str(own.path), f"the tensors of {kind.name} with {config.backbone.depth}", compare(wanted, own.tensors))
 
 
 def _ledger(found: Found, own: Own, targets: Mapping[str, str], ignored: Mapping[str, str]) -> tuple[Entry, ...]:

@@ -12,7 +12,7 @@ from typing import Any
 from maskrcnn.zoo.coco_names import names_of_count_or_ids
 from maskrcnn.zoo.folds import Own, background_last, channels_last_in_fc1, drop_background, norm_epsilon
 from maskrcnn.zoo.kinds import Kind, as_it_is, no_fold, no_names, of_backbone
-from maskrcnn.zoo.names import CLASSIFIER, LEAF, STEP_COUNT, Rule, residual_rules
+from maskrcnn.zoo.names import CLASSIFIER, FROM_ONE, LEAF, STEP_COUNT, Rule, residual_rules
 
 _PYRAMID = {"inner": "lateral", "layer": "output"}
 _RULES = (
@@ -32,7 +32,7 @@ _RULES = (
     Rule(
         r"roi_heads\.mask_head\.mask_fcn([1-8])\.(weight|bias)",
         "mask_head.convs.{0}.conv.{1}",
-        {str(i + 1): str(i) for i in range(8)},
+        FROM_ONE,
     ),
     Rule(r"roi_heads\.mask_head\.(\d)\.0\.(weight|bias)", "mask_head.convs.{0}.conv.{1}"),
     Rule(rf"roi_heads\.mask_head\.(\d)\.1\.{LEAF}", "mask_head.convs.{0}.norm.{1}"),
