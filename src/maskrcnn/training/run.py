@@ -68,10 +68,12 @@ def _say_nothing(_: str) -> None: ...
 
 
 def train(
-    data: str | Path | Dataset,
+    data: Data | Sequence[Data],
     *,
     out: str | Path,
-    val: str | Path | Dataset | None = None,
+    val: Data | Sequence[Data] | None = None,
+    format: str | None = None,  # noqa: A002  # as in `open_dataset`
+    classes: Classes | None = None,
     weights: str | Path | None = None,
     resume: bool = False,
     preset: str | None = None,
@@ -88,9 +90,12 @@ def train(
     ```
 
     Args:
-        data: A folder or file in any known format, or an open data set.
+        data: A folder or file in any known format, an open data set, or several of these, which are joined by class
+            name (`maskrcnn.data.joining`).
         out: The run's folder, which `Run` describes.
         val: Pictures to measure AP on while training, likewise; without them the newest model is kept.
+        format: The kind of all annotations, where it is not to be recognised.
+        classes: Merges, renames or drops classes of both, `"vehicle=car,truck;person"` (`maskrcnn.data.classes`).
         weights: What to start from: a file of this package or of another project, an address, or the name of a
             published model. Of a model the settings are kept, and heads are matched by class name; a backbone alone
             fills the backbone.
@@ -119,7 +124,10 @@ def train(
         check_resumable(run)
     elif leads():  # the other processes find the folder begun when they come to look
         check_new(run)
-    dataset, validation = _open(data, job_say), None if val is None else _open(val, job_say)
+    reading = _Reading(format, classes, job_say)
+    sets = reading.open(data)
+    dataset = reading.join(sets)
+    validation = None if val is None else reading.join(reading.open(val), beside=sets)
     if validation is not None:
         matching_categories(dataset.class_names, validation)
         _tell(job_say, naming_note(dataset.class_names, validation))
@@ -131,8 +139,8 @@ def train(
     try:
         fit(plan, trainer)
     except KeyboardInterrupt:
-        measuring = "" if validation is None else f" --val {validation.source}"
-        job_say(f"the run can go on: maskrcnn train {dataset.source}{measuring} --out {run.folder} --resume")
+        words = [*_sources(sets), *reading.options(), "--out", str(run.folder), "--resume"]
+        XX
         raise
     return run.model
 
