@@ -18,11 +18,11 @@ from maskrcnn.training.setup import PRESETS
 CONTRACT = {
     "maskrcnn": "--version --debug",
     "maskrcnn train": (
-        "DATA --out --val --weights --resume --preset --backbone --min-size --max-size --epochs --train-layers "
+        "DATA --out --val --format --classes --weights --resume --preset --backbone --min-size --max-size --epochs --train-layers "
         "--stages --patience --batch --accumulate --learning-rate/--lr --precision --seed --accelerator --devices "
         "--nodes --workers --config --set"
     ),
-    "maskrcnn evaluate": "[MODEL] DATA --out --results --device --batch --workers",
+    "maskrcnn evaluate": "[MODEL] DATA --out --results --format --classes --device --batch --workers",
     "maskrcnn predict": "MODEL PICTURES --out --json --score --device --batch --workers",
     "maskrcnn demo": "--out --seed",
     "maskrcnn data": "",

@@ -49,6 +49,15 @@ def parse_classes(classes: Classes) -> dict[str, tuple[str, ...]]:
     return dict(pairs)
 
 
+def format_classes(classes: Classes) -> str:
+    """Write a mapping as the text that the command line takes.
+
+    >>> format_classes({"vehicle": ["car", "truck"], "person": "person"})
+    'vehicle=car,truck;person=person'
+    """
+    return ";".join(f"{new}={','.join(old)}" for new, old in parse_classes(classes).items())
+
+
 def _pair(part: str) -> tuple[str, tuple[str, ...]]:
     new, equals, old = part.partition("=")
     return new.strip(), tuple(name.strip() for name in (old if equals else new).split(","))

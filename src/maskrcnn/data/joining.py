@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 from pathlib import Path
@@ -74,7 +74,7 @@ class _Joint:
         return self.parts[part].record(i - (self.ends[part - 1] if part else 0), i + 1)
 
 
-def join(datasets: Sequence[Dataset], classes: Classes | None = None) -> Dataset:
+def join(datasets: Sequence[Dataset], classes: Classes | None = None, known: Iterable[str] = ()) -> Dataset:
     """Make one data set of several, whose classes are joined by name; a view, nothing is copied.
 
     Sets with boxes only are joined with masked ones: each picture keeps what it has.
@@ -84,8 +84,9 @@ def join(datasets: Sequence[Dataset], classes: Classes | None = None) -> Dataset
     ```
 
     Args:
-        datasets: At least one.
+        datasets: At least one; one alone keeps its names and numbers.
         classes: Merges, renames or drops classes, each of which at least one of the sets has (`maskrcnn.data.classes`).
+        known: Names in `classes` that no set need have, as they are in other data that is used with these.
 
     Raises:
         InputError: There is no set, the names of two classes differ by case or white space only, or `classes` does
@@ -94,8 +95,10 @@ def join(datasets: Sequence[Dataset], classes: Classes | None = None) -> Dataset
     if not datasets:
         raise InputError("data: expected at least one data set, got none")
     if classes is not None:
-        known = set().union(*(names_of(dataset) for dataset in datasets))
-        datasets = [choose(dataset, classes, known).apply(dataset) for dataset in datasets]
+        everywhere = set(known).union(*map(names_of, datasets))
+        datasets = [choose(dataset, classes, everywhere).apply(dataset) for dataset in datasets]
+    if len(datasets) == 1:
+        return datasets[0]
     names = list(dict.fromkeys(name for dataset in datasets for name in dataset.class_names))
     _check_spelling(names, datasets)
     if classes is not None:
@@ -139,7 +142,8 @@ def set_names(sources: Sequence[Path]) -> list[str]:
         names = ["-".join(parts[-length:]) for parts in telling]
         if len(set(names)) == len(names):
             return names
-    return [name if names[:i].count(name) == 0 else f"{name}-{names[: i + 1].count(name)}" for i, name in enumerate(names)]
+    counts = [names[: i + 1].count(name) for i, name in enumerate(names)]
+    return [name if count == 1 else f"{name}-{count}" for name, count in zip(names, counts, strict=True)]
 
 
 def _telling_parts(source: Path) -> list[str]:
@@ -149,7 +153,7 @@ def _telling_parts(source: Path) -> list[str]:
 
 
 def _common_folder(sources: Sequence[Path]) -> Path:
-    return sources[0] if len(sources) == 1 else Path(os.path.commonpath([source.absolute() for source in sources]))
+    return Path(os.path.commonpath([source.absolute() for source in sources]))
 
 
 def _check_spelling(names: Sequence[str], datasets: Sequence[Dataset]) -> None:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 import platform
+import shlex
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from maskrcnn.config import ModelConfig, TrainConfig
-from maskrcnn.data import open_dataset
+from maskrcnn.data.classes import Classes
 from maskrcnn.data.dataset import Dataset
 from maskrcnn.errors import InputError
 from maskrcnn.evaluation.run import matching_categories, naming_note
@@ -31,12 +32,11 @@ from maskrcnn.training.folder import (
     write_settings,
 )
 from maskrcnn.training.setup import Start, choose_preset, start_model
+from maskrcnn.training.sources import Data, Say, Sources
 from maskrcnn.training.transfer import summary
 from maskrcnn.zoo.opening import Opened, open_file
 
 PACKAGES = ("maskrcnn", "torch", "lightning", "numpy", "pillow", "faster-coco-eval")
-SHOWN = 5  # annotations without a place that are named
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -124,10 +124,8 @@ def train(
         check_resumable(run)
     elif leads():  # the other processes find the folder begun when they come to look
         check_new(run)
-    reading = _Reading(format, classes, job_say)
-    sets = reading.open(data)
-    dataset = reading.join(sets)
-    validation = None if val is None else reading.join(reading.open(val), beside=sets)
+    sources = Sources.open(data, val, format, classes)
+    dataset, validation = sources.joined(job_say)
     if validation is not None:
         matching_categories(dataset.class_names, validation)
         _tell(job_say, naming_note(dataset.class_names, validation))
@@ -139,8 +137,7 @@ def train(
     try:
         fit(plan, trainer)
     except KeyboardInterrupt:
-        words = [*_sources(sets), *reading.options(), "--out", str(run.folder), "--resume"]
-        XX
+        job_say(f"the run can go on: maskrcnn train {sources.words()} --out {shlex.quote(str(run.folder))} --resume")
         raise
     return run.model
 
@@ -148,15 +145,6 @@ def train(
 def _tell(say: Say, note: str | None) -> None:
     if note:
         say(f"note: {note}")
-
-
-def _open(data: str | Path | Dataset, say: Say) -> Dataset:
-    dataset = data if isinstance(data, Dataset) else open_dataset(data)
-    for left_out in dataset.left_out[:SHOWN]:
-        say(f"note: {left_out}")
-    if len(dataset.left_out) > SHOWN:
-        say(f"note: {dataset.source}: {len(dataset.left_out) - SHOWN} more annotations left out")
-    return dataset
 
 
 def _refuse(wishes: _Wishes) -> None:
