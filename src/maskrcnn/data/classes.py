@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from maskrcnn.data.dataset import Annotation, Dataset, Record
-from maskrcnn.data.views import changed
+from maskrcnn.data.views import View, annotations_of, head_of
 from maskrcnn.errors import InputError
 
 Classes = str | Mapping[str, str | Iterable[str]] | Iterable[str]
@@ -90,7 +90,7 @@ class Choice:
         return dataset.change(
             class_names=self.names,
             category_ids=range(1, len(self.names) + 1),
-            records=changed(dataset.records, self._record),
+            records=_Relabelled(dataset.records, self),
             supercategories=[names.pop() if len(names) == 1 else "" for names in wider],
         )
 
@@ -108,22 +108,30 @@ class Choice:
         more = f" and {len(dropped) - _SHOWN} more classes" if len(dropped) > _SHOWN else ""
         return f"kept {kept:,} of {objects.total():,} objects" + (f"; dropped: {named}{more}" if dropped else "")
 
-    def _record(self, record: Record) -> Record:
-        annotations = [self._annotation(annotation) for annotation in record.annotations]
-        kept = tuple(annotation for annotation in annotations if annotation is not None)
-        return replace(record, annotations=kept, labelled=self._labelled(record.labelled))
-
-    def _annotation(self, annotation: Annotation) -> Annotation | None:
-        label = self.labels[annotation.label]
-        return None if label is None else replace(annotation, label=label)
-
-    def _labelled(self, old: frozenset[int] | None) -> frozenset[int] | None:
+    def labelled(self, old: frozenset[int] | None) -> frozenset[int] | None:
         """Return the new classes of which every part was looked for; None where that is all of them."""
         if old is None:
             return None
         partly = {new for label, new in enumerate(self.labels) if label not in old}
         whole = frozenset(range(len(self.names))) - partly
         return None if len(whole) == len(self.names) else whole
+
+
+class _Relabelled(View):
+    def __init__(self, records: Sequence[Record], choice: Choice) -> None:
+        self._records = records
+        self._choice = choice
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def head(self, i: int) -> Record:
+        old = head_of(self._records, i)
+        return replace(old, labelled=self._choice.labelled(old.labelled), annotations=())
+
+    def annotations(self, i: int) -> tuple[Annotation, ...]:
+        paired = ((old, self._choice.labels[old.label]) for old in annotations_of(self._records, i))
+        return tuple(replace(old, label=label) for old, label in paired if label is not None)
 
 
 def choose(dataset: Dataset, classes: Classes, known: Iterable[str] = ()) -> Choice:

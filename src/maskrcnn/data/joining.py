@@ -19,7 +19,7 @@ from pathlib import Path
 
 from maskrcnn.data.classes import Classes, choose, names_of, parse_classes
 from maskrcnn.data.dataset import Annotation, Dataset, Record
-from maskrcnn.data.views import View
+from maskrcnn.data.views import View, annotations_of, head_of
 from maskrcnn.errors import InputError
 
 SET = "set"
@@ -44,34 +44,46 @@ class _Part:
     labels: tuple[int, ...]
     classes: int
 
-    def record(self, i: int, image_id: int) -> Record:
-        """Make a record of the joint set."""
-        old = self.records[i]
+    def head(self, i: int, image_id: int) -> Record:
+        """Make a joint record without its annotations."""
+        old = head_of(self.records, i)
         return replace(
             old,
             name=f"{self.name}/{old.name}",
             image_id=image_id,
-            annotations=tuple(self._annotation(annotation) for annotation in old.annotations),
+            annotations=(),
             labelled=self._labelled(old.labelled),
             columns={**old.columns, SET: self.name},
         )
 
-    def _annotation(self, annotation: Annotation) -> Annotation:
-        return replace(annotation, label=self.labels[annotation.label])
+    def annotations(self, i: int) -> tuple[Annotation, ...]:
+        """Make the annotations of a joint record."""
+        return tuple(replace(old, label=self.labels[old.label]) for old in annotations_of(self.records, i))
 
     def _labelled(self, old: frozenset[int] | None) -> frozenset[int] | None:
         joint = frozenset(self.labels if old is None else (self.labels[label] for label in old))
         return None if len(joint) == self.classes else joint
 
 
-@dataclass(frozen=True, eq=False)
-class _Joint:
-    parts: Sequence[_Part]
-    ends: Sequence[int]
+class _Joint(View):
+    def __init__(self, parts: Sequence[_Part]) -> None:
+        self._parts = parts
+        self._ends = list(accumulate(len(part.records) for part in parts))
 
-    def __call__(self, i: int) -> Record:
-        part = bisect_right(self.ends, i)
-        return self.parts[part].record(i - (self.ends[part - 1] if part else 0), i + 1)
+    def __len__(self) -> int:
+        return self._ends[-1]
+
+    def head(self, i: int) -> Record:
+        part, inside = self._place(i)
+        return part.head(inside, i + 1)
+
+    def annotations(self, i: int) -> tuple[Annotation, ...]:
+        part, inside = self._place(i)
+        return part.annotations(inside)
+
+    def _place(self, i: int) -> tuple[_Part, int]:
+        part = bisect_right(self._ends, i)
+        return self._parts[part], i - (self._ends[part - 1] if part else 0)
 
 
 def join(datasets: Sequence[Dataset], classes: Classes | None = None, known: Iterable[str] = ()) -> Dataset:
@@ -107,7 +119,6 @@ def join(datasets: Sequence[Dataset], classes: Classes | None = None, known: Ite
         _Part(name, dataset.records, tuple(map(names.index, dataset.class_names)), len(names))
         for name, dataset in zip(set_names([dataset.source for dataset in datasets]), datasets, strict=True)
     ]
-    ends = list(accumulate(len(dataset) for dataset in datasets))
     wider = {
         name: each
         for dataset in reversed(datasets)
@@ -119,7 +130,7 @@ def join(datasets: Sequence[Dataset], classes: Classes | None = None, known: Ite
         "+".join(dict.fromkeys(dataset.format for dataset in datasets)),
         names,
         range(1, len(names) + 1),
-        View(ends[-1], _Joint(parts, ends)),
+        _Joint(parts),
         [
             replace(left, picture=f"{part.name}/{left.picture}")
             for part, dataset in zip(parts, datasets, strict=True)

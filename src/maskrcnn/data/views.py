@@ -5,66 +5,73 @@ References: `maskrcnn.data.dataset.Dataset.records`, which may be such a view.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from abc import abstractmethod
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, overload
 
 if TYPE_CHECKING:
-    from maskrcnn.data.dataset import Record
+    from maskrcnn.data.dataset import Annotation, Record
 
 
-@dataclass(frozen=True, eq=False)
 class View(Sequence["Record"]):
-    """So many records, each made anew whenever it is asked for.
+    """Records that are made anew whenever they are asked for, with or without their annotations."""
 
-    Attributes:
-        length: How many.
-        make: Makes record i, counted from 0; can be pickled.
-    """
+    @abstractmethod
+    def head(self, i: int) -> Record:
+        """Make record i, counted from 0, without its annotations."""
 
-    length: int
-    make: Callable[[int], Record]
-
-    def __len__(self) -> int:
-        return self.length
+    @abstractmethod
+    def annotations(self, i: int) -> tuple[Annotation, ...]:
+        """Make the annotations of record i, counted from 0."""
 
     @overload
     def __getitem__(self, i: int) -> Record: ...
     @overload
-    def __getitem__(self, i: slice) -> Sequence[Record]: ...
-    def __getitem__(self, i: int | slice) -> Record | Sequence[Record]:
-        """Make record i, or give a view of some."""
+    def __getitem__(self, i: slice) -> View: ...
+    def __getitem__(self, i: int | slice) -> Record | View:
+        """Make record i; a slice makes none."""
         if isinstance(i, slice):
-            return chosen(self, range(self.length)[i])
-        return self.make(range(self.length)[i])
-
-    def __iter__(self) -> Iterator[Record]:
-        return map(self.make, range(self.length))
+            return chosen(self, range(len(self))[i])
+        i = range(len(self))[i]
+        return replace(self.head(i), annotations=self.annotations(i))
 
 
-@dataclass(frozen=True, eq=False)
-class _Chosen:
-    records: Sequence[Record]
-    index: Sequence[int]
+class Chosen(View):
+    """Some records of another set, in the order in which they are named.
 
-    def __call__(self, i: int) -> Record:
-        return self.records[self.index[i]]
+    Args:
+        records: The other set's.
+        index: Which of them, counted from 0.
+    """
+
+    def __init__(self, records: Sequence[Record], index: Sequence[int]) -> None:
+        self._records = records
+        self._index = index
+
+    def __len__(self) -> int:
+        """Return how many are named."""
+        return len(self._index)
+
+    def head(self, i: int) -> Record:
+        """Make record i without its annotations."""
+        return head_of(self._records, self._index[i])
+
+    def annotations(self, i: int) -> tuple[Annotation, ...]:
+        """Make the annotations of record i."""
+        return annotations_of(self._records, self._index[i])
 
 
-def chosen(records: Sequence[Record], index: Sequence[int]) -> View:
-    """View the named records, in the order in which they are named."""
-    return View(len(index), _Chosen(records, index))
+def chosen(records: Sequence[Record], index: Iterable[int]) -> View:
+    """View the named records."""
+    return Chosen(records, tuple(index))
 
 
-@dataclass(frozen=True, eq=False)
-class _Changed:
-    records: Sequence[Record]
-    change: Callable[[Record], Record]
-
-    def __call__(self, i: int) -> Record:
-        return self.change(self.records[i])
+def head_of(records: Sequence[Record], i: int) -> Record:
+    """Return a record whose annotations are not asked for, and may be left away."""
+    return records.head(i) if isinstance(records, View) else records[i]
 
 
-def changed(records: Sequence[Record], change: Callable[[Record], Record]) -> View:
-    """View records as a function that can be pickled changes them."""
-    return View(len(records), _Changed(records, change))
+def annotations_of(records: Sequence[Record], i: int) -> tuple[Annotation, ...]:
+    """Return the annotations of a record."""
+    return records.annotations(i) if isinstance(records, View) else records[i].annotations

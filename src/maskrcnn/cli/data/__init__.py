@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import typer
 
-from maskrcnn.cli.data import synth
+from maskrcnn.cli.data import merge, sample, split, synth
 
 data = typer.Typer(help="Make data sets.", no_args_is_help=True)
 
 data.command(epilog=synth.EPILOG)(synth.synth)
+data.command(epilog=split.EPILOG)(split.split)
+data.command(epilog=merge.EPILOG)(merge.merge)
+data.command(epilog=sample.EPILOG)(sample.sample)
