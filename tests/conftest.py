@@ -76,6 +76,7 @@ def make_batch() -> Callable[..., Batch]:
             torch.zeros(B, ignored, 4),
             mask_table(masks, slots),
             torch.arange(B) + 1000,
+            torch.zeros(B, 0, dtype=torch.bool),
         )
 
     return make

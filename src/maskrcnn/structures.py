@@ -232,12 +232,15 @@ class Sample:
         instances: What is annotated on it.
         path: Where the picture came from.
         image_id: The id by which results name the picture (COCO's `image_id`).
+        labelled: The labels of the classes that were looked for in it; None for all of them. An object of another
+            class may be in it without being annotated.
     """
 
     image: NDArray[np.generic]
     instances: Instances
     path: Path
     image_id: int
+    labelled: frozenset[int] | None = None
 
     def __post_init__(self) -> None:
         if self.image.ndim != 3 or self.image.shape[:2] != self.instances.size_hw:
@@ -276,6 +279,8 @@ class Batch(NamedTuple):
         ignored: (B, I, 4) float32. Regions that are neither object nor background (crowds); zero area when empty.
         masks: The masks of the boxes.
         keys: (B) int64. A random number a picture, from which all sampling in the step follows.
+        labelled: (B, K) bool. True where the class was looked for in the picture, so that what is not annotated is
+            not there; (B, 0) where every class was in every picture.
     """
 
     images: Tensor
@@ -285,3 +290,4 @@ class Batch(NamedTuple):
     ignored: Tensor
     masks: MaskTable
     keys: Tensor
+    labelled: Tensor

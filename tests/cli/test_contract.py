@@ -18,16 +18,19 @@ from maskrcnn.training.setup import PRESETS
 CONTRACT = {
     "maskrcnn": "--version --debug",
     "maskrcnn train": (
-        "DATA --out --val --weights --resume --preset --backbone --min-size --max-size --epochs --train-layers "
-        "--stages --patience --batch --accumulate --learning-rate/--lr --precision --seed --accelerator --devices "
-        "--nodes --workers --config --set"
+        "DATA --out --val --format --classes --weights --resume --preset --backbone --min-size --max-size --epochs "
+        "--train-layers --stages --patience --batch --accumulate --learning-rate/--lr --precision --seed --accelerator "
+        "--devices --nodes --workers --config --set"
     ),
-    "maskrcnn evaluate": "[MODEL] DATA --out --results --device --batch --workers",
+    "maskrcnn evaluate": "[MODEL] DATA --out --results --format --classes --device --batch --workers",
     "maskrcnn predict": "MODEL PICTURES --out --json --score --device --batch --workers",
     "maskrcnn demo": "--out --seed",
     "maskrcnn data": "",
     "maskrcnn data synth": "KIND OUT --count --seed --size --layout",
     "maskrcnn data compose": ("DATA OUT --backgrounds --count --size --seed --objects --scale --turn --light --hidden"),
+    "maskrcnn data split": "DATA OUT --val --test --by --seed --pictures --format --classes",
+    "maskrcnn data merge": "DATA --out --pictures --format --classes",
+    "maskrcnn data sample": "DATA OUT --count --by --seed --pictures --format --classes",
     "maskrcnn weights": "",
     "maskrcnn weights list": "--json",
     "maskrcnn weights info": "FILE",
@@ -39,6 +42,9 @@ DEFAULTS = {
     "maskrcnn predict": {"json_lines": False, "score": None, "batch": 1, "workers": 0},
     "maskrcnn demo": {"seed": 0},
     "maskrcnn data synth": {"count": 100, "seed": 0, "size": "192x256", "layout": "coco"},
+    "maskrcnn data split": {"val": 0.2, "test": 0, "by": "random", "seed": 0, "pictures": "keep"},
+    "maskrcnn data merge": {"pictures": "keep", "format_": None, "classes": None},
+    "maskrcnn data sample": {"by": "random", "seed": 0, "pictures": "keep"},
     "maskrcnn weights list": {"json_": False},
     "maskrcnn weights convert": {"classes": None, "to": "maskrcnn"},
 }
@@ -105,6 +111,7 @@ def example_lines(path: str) -> list[list[str]]:
     [
         *("maskrcnn", "maskrcnn train", "maskrcnn evaluate", "maskrcnn predict", "maskrcnn data synth"),
         "maskrcnn data compose",
+        *("maskrcnn data split", "maskrcnn data merge", "maskrcnn data sample"),
         *("maskrcnn weights list", "maskrcnn weights info", "maskrcnn weights convert"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -171,3 +172,16 @@ def test_a_centred_picture_takes_its_boxes_and_masks_along():
 def test_a_centred_square_has_one_shape():
     assert padded_shapes(InputConfig(resize="centred_square", min_size=64, max_size=120)) == ((128, 128),)
     assert padded_shapes(InputConfig(resize="centred")) == ()
+
+
+def test_classes_that_were_not_looked_for_are_marked_in_a_row_a_picture():
+    partly = replace(sample_of([PIXEL]), labelled=frozenset({1}))
+    assert collate([sample_of([]), partly], [0, 1], (32, 32)).labelled.tolist() == [[True, True], [False, True]]
+    nothing = replace(partly, labelled=frozenset())
+    assert collate([nothing], [0], (32, 32)).labelled.tolist() == [[False, False]]
+
+
+def test_where_every_class_was_looked_for_there_is_no_column():
+    batch = collate([sample_of([PIXEL]), sample_of([])], [0, 1], (32, 32))
+    assert batch.labelled.shape == (2, 0)
+    assert batch.labelled.dtype == torch.bool

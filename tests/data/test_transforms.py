@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -310,3 +311,12 @@ def test_a_third_of_a_turn_of_hue_makes_red_green_and_leaves_other_band_counts()
 def test_amounts_out_of_range_are_refused(make, sentence):
     with pytest.raises(InputError, match=sentence):
         make()
+
+
+def test_every_transform_keeps_which_classes_were_looked_for():
+    sample = replace(make_sample(np.ones((1, 8, 8))), labelled=frozenset({1}))
+    whole = Compose(
+        (HorizontalFlip(1), VerticalFlip(1), Turn90(1), RandomCrop(0.5), Colour(0.5, 0.5, 0.5, 0.5), ScaleJitter())
+    )
+    resized = Resize(InputConfig(min_size=16, max_size=16))(sample, np.random.default_rng(0))
+    assert whole(sample, np.random.default_rng(0)).labelled == resized.labelled == frozenset({1})

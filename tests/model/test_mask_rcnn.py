@@ -89,6 +89,19 @@ def test_a_picture_gives_the_same_losses_whatever_stands_beside_it(model: MaskRC
         assert loss.samples == apart[0][name].samples + apart[1][name].samples
 
 
+def test_objects_of_a_class_that_was_not_looked_for_cost_less(model: MaskRCNN, make_batch: MakeBatch) -> None:
+    """Only the class loss changes, only of background, and not at all where every class is named as looked for."""
+    batch = make_batch([[CAT], [DOG]])
+    all_named = batch._replace(labelled=torch.ones(2, 3, dtype=torch.bool))
+    one_missing = batch._replace(labelled=torch.tensor([[True, True, True], [False, True, True]]))
+    plain, named, missing = (model.train().losses(each) for each in (batch, all_named, one_missing))
+    for name, loss in plain.items():
+        assert loss.total.item() == named[name].total.item(), name
+        assert name == "class" or loss.total.item() == missing[name].total.item(), name
+    assert missing["class"].samples == plain["class"].samples
+    assert missing["class"].total < plain["class"].total
+
+
 class NoLooking(TorchDispatchMode):
     """Fails on every operation that would wait for a device's values."""
 
@@ -103,11 +116,12 @@ class NoLooking(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
+@pytest.mark.parametrize("labelled", [torch.ones(2, 0), torch.tensor([[1, 1, 1], [0, 1, 1]])])
 def test_a_training_step_on_an_accelerator_never_waits(
-    model: MaskRCNN, make_batch: MakeBatch, monkeypatch: pytest.MonkeyPatch
+    model: MaskRCNN, make_batch: MakeBatch, monkeypatch: pytest.MonkeyPatch, labelled: Tensor
 ) -> None:
     """Run the accelerator's way on the CPU under a mode that refuses to look at values, and get the same losses."""
-    batch = make_batch([[CAT, DOG], []])
+    batch = make_batch([[CAT, DOG], []])._replace(labelled=labelled.bool())
     model.train()
     expected = model.losses(batch)
     monkeypatch.setattr(mask_rcnn, "filled_slots", lambda valid: torch.arange(valid.numel()))

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 import typer
 
 from maskrcnn.cli.data import data
+from maskrcnn.cli.data.options import ClassMap, FormatName
 from maskrcnn.cli.weights_group import weights
 from maskrcnn.version import __version__
 
@@ -86,6 +87,7 @@ Batch = Annotated[
       --stages heads:5,all:20@0.1
   maskrcnn train photos --out run3 --preset full --set train.augment.turn=0.5
   maskrcnn train photos --out run4 --weights matterport/coco
+  maskrcnn train coco more --out run5 --classes 'vehicle=car,truck;person'
   maskrcnn train photos/train --val photos/val --out run --resume
 
 [bold]What comes out, in the folder of --out[/]
@@ -102,11 +104,21 @@ In Python: maskrcnn.train
 """
 )
 def train(
-    dataset: Annotated[
-        Path, typer.Argument(metavar="DATA", show_default=False, help="Annotated pictures: a folder or a file.")
+    data_: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="DATA",
+            show_default=False,
+            help="Annotated pictures: a folder or a file. Several are joined by class name.",
+        ),
     ],
     out: Annotated[Path, typer.Option(metavar="DIR", help="The run's folder.")],
-    val: Annotated[Path | None, typer.Option(metavar="DATA", help="Pictures to measure AP on while training.")] = None,
+    val: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="DATA", help="Pictures to measure AP on while training; may be repeated."),
+    ] = None,
+    format_: FormatName = None,
+    classes: ClassMap = None,
     weights: Annotated[
         str | None,
         typer.Option(
@@ -217,14 +229,15 @@ def train(
     are chosen from the data and the machine unless you say otherwise. A run
     can be killed at any moment and goes on with --resume.
     """
-    from maskrcnn.cli.training import Flags, run_training
+    from maskrcnn.cli.training import Flags, Named, run_training
 
     flags = Flags(
         epochs=epochs, batch=batch, accumulate=accumulate, learning_rate=learning_rate, min_size=min_size,
         max_size=max_size, backbone=backbone, train_layers=train_layers, stages=stages, patience=patience,
         precision=precision, seed=seed, workers=workers, config=config, settings=tuple(set_ or ()),
     )  # fmt: skip
-    run_training(dataset, out, val, weights, resume, preset, flags, accelerator, devices, nodes)
+    named = Named(tuple(data_), tuple(val or ()), format_, classes)
+    run_training(named, out, weights, resume, preset, flags, accelerator, devices, nodes)
 
 
 @app.command(
@@ -254,6 +267,8 @@ def evaluate(
     results: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Measure these COCO results, made elsewhere, not a model.")
     ] = None,
+    format_: FormatName = None,
+    classes: ClassMap = None,
     device: Device = None,
     batch: Batch = 1,
     workers: Workers = 0,
@@ -264,11 +279,13 @@ def evaluate(
     Classes of model and data are matched by name.
     """
     from maskrcnn.cli.jobs import run_evaluation, run_evaluation_of_results
+    from maskrcnn.cli.opening import Wanted
 
+    wanted = Wanted(format_, classes)
     if results is not None:
-        run_evaluation_of_results(paths, results, out)
+        run_evaluation_of_results(paths, results, out, wanted)
     else:
-        run_evaluation(paths, out, device, batch, workers)
+        run_evaluation(paths, out, device, batch, workers, wanted)
 
 
 @app.command(

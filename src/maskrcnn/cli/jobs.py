@@ -9,10 +9,11 @@ from pathlib import Path
 
 from rich.console import Console
 
-from maskrcnn.cli.opening import describe
+from maskrcnn.cli.opening import Wanted, describe, open_chosen
 from maskrcnn.cli.words import count_of, give, progress, say
 from maskrcnn.data import open_dataset
-from maskrcnn.data.formats.coco_results import read_results, to_coco_results
+from maskrcnn.data.classes import choose
+from maskrcnn.data.formats.coco_results import read_results, rename_categories, to_coco_results
 from maskrcnn.data.images import list_images
 from maskrcnn.errors import InputError, MaskRCNNError
 from maskrcnn.evaluation import evaluate
@@ -35,11 +36,13 @@ def _show(metrics: Metrics, out: Path | None) -> None:
         say(f"results in {out}")
 
 
-def run_evaluation(paths: Sequence[str], out: Path | None, device: str | None, batch: int, workers: int) -> None:
+def run_evaluation(
+    paths: Sequence[str], out: Path | None, device: str | None, batch: int, workers: int, wanted: Wanted
+) -> None:
     """Measure a model, with a progress bar."""
     if len(paths) != 2:
         raise InputError(f"evaluate: expected MODEL DATA, or --results FILE DATA, got {_listed(paths)}")
-    dataset = open_dataset(paths[1])
+    dataset = open_chosen(Path(paths[1]), wanted)
     predictor = load(paths[0], device=device)
     if out is not None:
         make_folder(out)
@@ -49,12 +52,17 @@ def run_evaluation(paths: Sequence[str], out: Path | None, device: str | None, b
     _show(metrics, out)
 
 
-def run_evaluation_of_results(paths: Sequence[str], results: Path, out: Path | None) -> None:
+def run_evaluation_of_results(paths: Sequence[str], results: Path, out: Path | None, wanted: Wanted) -> None:
     """Measure results that were made elsewhere."""
     if len(paths) != 1:
         raise InputError(f"evaluate: expected DATA alone beside --results, got {_listed(paths)}")
-    dataset = open_dataset(paths[0], pictures="optional")
+    dataset = open_dataset(paths[0], format=wanted.format, pictures="optional")
     found = read_results(results)
+    if wanted.classes is not None:
+        choice = choose(dataset, wanted.classes)
+        say(choice.report(dataset))
+        found = rename_categories(found, choice.category_ids(dataset), dataset.category_ids, str(results))
+        dataset = choice.apply(dataset)
     if out is not None:
         make_folder(out)
     describe(dataset)
@@ -110,8 +118,8 @@ def run_prediction(
                 give(lines(path, clear))
             advance(done, len(files))
     hint = f"; {more} less probable ones are in predictions.json too" if more else ""
-    totals = f"{count_of(len(files), 'picture')}, {count_of(objects, 'object')}"
-    say(f"{totals} with a probability of at least {shown:g}{hint}")
+    clear_words = f"{count_of(objects, 'object')} with a probability of at least {shown:g}"
+    say(f"{count_of(len(files), 'picture')}, {clear_words}{hint}")
     if broken:
         say(f"{count_of(broken, 'picture')} broken, named above and in {out / 'pictures.json'}")
     say(f"overlays and predictions.json in {out}")

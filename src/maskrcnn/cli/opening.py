@@ -1,11 +1,42 @@
-"""What is said of a data set that was named on the command line."""
+"""A data set that was named on the command line: opened, and what is said of it."""
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import NamedTuple
+
 from maskrcnn.cli.words import count_of, say
+from maskrcnn.data import open_dataset
+from maskrcnn.data.classes import choose
 from maskrcnn.data.dataset import Dataset
 
 _MOST_LEFT_OUT = 5
+
+
+class Wanted(NamedTuple):
+    """How data is to be opened: the options of `maskrcnn.cli.data.options`.
+
+    Attributes:
+        format: The kind of annotation, where it is not to be recognised.
+        classes: What becomes of its classes.
+    """
+
+    format: str | None = None
+    classes: str | None = None
+
+
+def open_chosen(path: Path, wanted: Wanted) -> Dataset:
+    """Open a data set as the options say, and say how many of its objects are kept.
+
+    Raises:
+        MaskRCNNError: It can't be read, or a class is not there.
+    """
+    dataset = open_dataset(path, format=wanted.format)
+    if wanted.classes is None:
+        return dataset
+    choice = choose(dataset, wanted.classes)
+    say(choice.report(dataset))
+    return choice.apply(dataset)
 
 
 def describe(dataset: Dataset) -> None:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -39,6 +39,15 @@ class Flags:
     workers: int | None = None
     config: Path | None = None
     settings: tuple[str, ...] = ()
+
+
+class Named(NamedTuple):
+    """The data that the command line names, and how it is to be opened."""
+
+    data: tuple[Path, ...]
+    val: tuple[Path, ...]
+    format: str | None
+    classes: str | None
 
 
 def parse_stages(text: str) -> list[dict[str, Any]]:
@@ -160,9 +169,8 @@ def _check_accelerator(name: str, count: int) -> None:
 
 
 def run_training(
-    dataset: Path,
+    named: Named,
     out: Path,
-    val: Path | None,
     weights: str | None,
     resume: bool,
     preset: str | None,
@@ -177,9 +185,11 @@ def run_training(
     if resume and (model or settings or weights or preset):
         raise InputError("--resume: expected no other settings, got some; a resumed run keeps its own")
     path = train(
-        dataset,
+        named.data,
         out=out,
-        val=val,
+        val=named.val or None,
+        format=named.format,
+        classes=named.classes,
         weights=weights,
         resume=resume,
         preset=preset,

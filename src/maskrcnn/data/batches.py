@@ -1,7 +1,7 @@
 """Samples to a batch: pictures padded to one of a few shapes, ground truth in a fixed number of slots.
 
 Letters: B pictures, C bands, H, W height and width; G slots for objects, I slots for ignored regions, T cells
-of a table; h, w of a mask's window.
+of a table; K classes; h, w of a mask's window.
 """
 
 from __future__ import annotations
@@ -99,6 +99,7 @@ def collate(
         ignored=_boxes(crowds, slot_count(most_crowds) if most_crowds else 0, offsets),
         masks=mask_table([_bitmaps(*each) for each in zip(learnt, offsets, strict=True)], G),
         keys=torch.tensor(keys, dtype=torch.int64),
+        labelled=_labelled(samples),
     )
 
 
@@ -133,6 +134,18 @@ def _labels(pictures: Sequence[Instances], slots: int) -> Tensor:
     for room, instances in zip(labels, pictures, strict=True):
         room[: len(instances)] = instances.labels
     return torch.from_numpy(labels)
+
+
+def _labelled(samples: Sequence[Sample]) -> Tensor:
+    """Say which classes were looked for in each picture, in no column where all were in all of them."""
+    classes = len(samples[0].instances.class_names)
+    partly = any(sample.labelled is not None for sample in samples)
+    looked_for = np.ones((len(samples), classes if partly else 0), dtype=np.bool_)
+    for row, sample in zip(looked_for, samples, strict=True):
+        if sample.labelled is not None:
+            row[:] = False
+            row[sorted(sample.labelled)] = True
+    return torch.from_numpy(looked_for)
 
 
 def _bitmaps(instances: Instances, offset: Offset) -> list[Bitmap]:

@@ -208,7 +208,7 @@ class Dataset(Sequence[Sample]):
         record = self.records[i]
         image = record.read(record.path)
         self._check_size(record, (image.shape[0], image.shape[1]))
-        return Sample(image, self.instances(i), record.path, record.image_id)
+        return Sample(image, self.instances(i), record.path, record.image_id, record.labelled)
 
     def select(self, index: Iterable[int]) -> Dataset:
         """Return the named pictures as a set of their own, with the same classes.
@@ -265,6 +265,7 @@ class Dataset(Sequence[Sample]):
         digest = hashlib.sha256(json.dumps([self.class_names, self.category_ids]).encode())
         for record in self.records:
             digest.update(json.dumps([record.name, record.image_id, record.size_hw]).encode())
+            digest.update(b"" if record.labelled is None else json.dumps(sorted(record.labelled)).encode())
             for annotation in record.annotations:
                 plain = [annotation.label, annotation.crowd, annotation.box, annotation.area]
                 digest.update(json.dumps(plain).encode())

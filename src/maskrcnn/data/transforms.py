@@ -10,7 +10,7 @@ Letters: H, W height and width of the picture; C bands.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -200,7 +200,7 @@ class Colour:
         image = sample.image
         mixing = brightness * contrast * _mixing(image.shape[2], saturation, angle)
         offset = brightness * (1 - contrast) * float(image.astype(np.float64).mean())
-        return Sample(_affine(image, mixing, offset), sample.instances, sample.path, sample.image_id)
+        return replace(sample, image=_affine(image, mixing, offset))
 
 
 def _mixing(bands: int, saturation: float, angle: float) -> NDArray[np.float64]:

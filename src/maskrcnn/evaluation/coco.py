@@ -1,13 +1,15 @@
 """COCO's average precision and recall of boxes and masks, over all classes and per class.
 
-The matching is faster-coco-eval's; the numbers are those that pycocotools gives for the same two files.
+The matching is faster-coco-eval's; the numbers are those that pycocotools gives for the same two files. In a picture
+where a class was not looked for, a detection of it that matches no object is neither right nor wrong.
 
-References: https://cocodataset.org/#detection-eval
+References: https://cocodataset.org/#detection-eval; LVIS (1908.03195), whose federated evaluation that is.
 Letters: T IoU thresholds, R recall levels, K classes, A area ranges, L limits of detections.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,7 +22,7 @@ from numpy.typing import NDArray
 from maskrcnn.data.formats.coco_results import Result, write_json
 from maskrcnn.errors import AnnotationError, InputError
 from maskrcnn.evaluation.ground_truth import GroundTruth, Truth, from_coco, from_dataset
-from maskrcnn.ops.rle import decompress
+from maskrcnn.ops.rle import Bitmap, decompress, encode
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -157,6 +159,7 @@ def evaluate_results(
     truth = from_coco(ground_truth) if isinstance(ground_truth, Mapping) else from_dataset(ground_truth)
     _check(results, truth, source)
     kinds, notes = _measurable(results, truth, source)
+    notes += _open_note(results, truth)
     values: dict[str, float | None] = {}
     classes = _counts(results, truth)
     for kind in kinds:
@@ -278,13 +281,53 @@ def _accumulate(
         "images": [{"id": i, "height": h, "width": w} for i, (h, w) in truth.sizes_hw.items()],
         "categories": [{"id": i, "name": name} for i, name in truth.names.items()],
     }
-    annotated = COCO({**head, "annotations": _annotations(kind, truth.objects)}, print_function=say_nothing)
-    found = COCO({**head, "annotations": _detections(kind, results)}, print_function=say_nothing)
+    objects = [*truth.objects, *_open_regions(truth)]
+    judged = _judged(results, truth)
+    annotated = COCO({**head, "annotations": _annotations(kind, objects)}, print_function=say_nothing)
+    found = COCO({**head, "annotations": _detections(kind, judged)}, print_function=say_nothing)
     evaluation = COCOeval_faster(annotated, found, _IOU_TYPE[kind], print_function=say_nothing)
     evaluation.params.maxDets = list(limits)
     evaluation.evaluate()
     evaluation.accumulate()
     return {quantity: np.asarray(evaluation.eval[quantity]) for quantity in ("precision", "recall")}
+
+
+# Classes that were not looked for in a picture
+
+
+def _is_open(image_id: int, category_id: int, truth: GroundTruth) -> bool:
+    """Say whether there may be objects of a class in a picture that are not annotated."""
+    return image_id in truth.labelled and category_id not in truth.labelled[image_id]
+
+
+def _open_regions(truth: GroundTruth) -> list[Truth]:
+    """Make a crowd as large as the picture where an open class has objects: what matches none of them is ignored."""
+    pairs = sorted({(one.image_id, one.category_id) for one in truth.objects})
+    regions = []
+    for image_id, category_id in pairs:
+        if _is_open(image_id, category_id, truth):
+            h, w = truth.sizes_hw[image_id]
+            rle = encode(Bitmap(0, 0, np.ones((h, w), dtype=np.bool_)), (h, w))
+            regions.append(Truth(image_id, category_id, [0.0, 0.0, float(w), float(h)], float(h * w), True, rle))
+    return regions
+
+
+def _judged(results: Sequence[Result], truth: GroundTruth) -> list[Result]:
+    """Leave out the detections of an open class in pictures where no object of it is annotated."""
+    annotated = {(one.image_id, one.category_id) for one in truth.objects}
+    found = ((result["image_id"], result["category_id"]) for result in results)
+    judged = [pair in annotated or not _is_open(*pair, truth) for pair in found]
+    return list(itertools.compress(results, judged))
+
+
+def _open_note(results: Sequence[Result], truth: GroundTruth) -> list[str]:
+    count = sum(_is_open(result["image_id"], result["category_id"], truth) for result in results)
+    if not count:
+        return []
+    return [
+        f"{count} of {len(results)} detections are of a class that was not looked for in their picture: "
+        "they are right where they match an object and else not counted"
+    ]
 
 
 def _annotations(kind: Kind, objects: Iterable[Truth]) -> list[dict[str, Any]]:

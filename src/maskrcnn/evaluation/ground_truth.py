@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -45,12 +45,15 @@ class GroundTruth:
         names: The name of each class, by its id, in label order.
         objects: All annotated objects, crowds too, picture by picture.
         notes: What the reader of the numbers should know about the annotations.
+        labelled: The ids of the classes that were looked for in a picture, by its id; pictures in which all were
+            are not named.
     """
 
     sizes_hw: dict[int, tuple[int, int]]
     names: dict[int, str]
     objects: tuple[Truth, ...]
     notes: tuple[str, ...] = ()
+    labelled: Mapping[int, frozenset[int]] = field(default_factory=dict)
 
 
 def from_dataset(dataset: Dataset) -> GroundTruth:
@@ -66,7 +69,12 @@ def from_dataset(dataset: Dataset) -> GroundTruth:
         notes.append(f"{len(dataset.left_out)} annotations are left out, such as {dataset.left_out[0]}")
     sizes = {record.image_id: record.size_hw for record in dataset.records}
     names = dict(zip(dataset.category_ids, dataset.class_names, strict=True))
-    return GroundTruth(sizes, names, tuple(objects), tuple(notes))
+    labelled = {
+        record.image_id: frozenset(dataset.category_ids[label] for label in record.labelled)
+        for record in dataset.records
+        if record.labelled is not None
+    }
+    return GroundTruth(sizes, names, tuple(objects), tuple(notes), labelled)
 
 
 def from_coco(values: Mapping[str, Any], source: str = "ground truth") -> GroundTruth:

@@ -188,8 +188,9 @@ class MaskRCNN(nn.Module):
         objects = self.frame.enter(batch.boxes).gather(1, target[..., None].expand(-1, -1, 4))
         targets = encode(objects, regions, self.box_head.std).flatten(0, 1)
         positive, valid, label = samples.positive.flatten(), samples.valid.flatten(), labels.flatten()
+        labelled = batch.labelled[:, None].expand(-1, labels.shape[1], -1).flatten(0, 1)
         return {
-            "class": class_loss(scores.logits, label, valid),
+            "class": class_loss(scores.logits, label, valid, labelled),
             "box": box_loss(_of_class(scores.deltas, label), targets, positive, valid, self.config.box_head.beta),
             "mask": self._mask_loss(table, regions, target, labels, samples.positive, batch),
         }

@@ -204,6 +204,10 @@ class RPN(nn.Module):
     def losses(self, scores: AnchorScores, anchors: Sequence[Tensor], batch: Batch) -> Losses:
         """Compare the scores of sampled anchors with the objects they overlap.
 
+        Anchors on nothing are background, also in a picture where not every class was looked for: objectness knows no
+        classes, so which of them lie on an object without annotation can't be told. The pictures where that class
+        was looked for teach otherwise.
+
         Args:
             scores: From `forward`.
             anchors: L of (H·W·A, 4) float32.

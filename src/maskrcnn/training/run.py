@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 import platform
+import shlex
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from maskrcnn.config import ModelConfig, TrainConfig
-from maskrcnn.data import open_dataset
+from maskrcnn.data.classes import Classes
 from maskrcnn.data.dataset import Dataset
 from maskrcnn.errors import InputError
 from maskrcnn.evaluation.run import matching_categories, naming_note
@@ -31,12 +32,11 @@ from maskrcnn.training.folder import (
     write_settings,
 )
 from maskrcnn.training.setup import Start, choose_preset, start_model
+from maskrcnn.training.sources import Data, Say, Sources
 from maskrcnn.training.transfer import summary
 from maskrcnn.zoo.opening import Opened, open_file
 
 PACKAGES = ("maskrcnn", "torch", "lightning", "numpy", "pillow", "faster-coco-eval")
-SHOWN = 5  # annotations without a place that are named
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -68,10 +68,12 @@ def _say_nothing(_: str) -> None: ...
 
 
 def train(
-    data: str | Path | Dataset,
+    data: Data | Sequence[Data],
     *,
     out: str | Path,
-    val: str | Path | Dataset | None = None,
+    val: Data | Sequence[Data] | None = None,
+    format: str | None = None,  # noqa: A002  # as in `open_dataset`
+    classes: Classes | None = None,
     weights: str | Path | None = None,
     resume: bool = False,
     preset: str | None = None,
@@ -88,9 +90,12 @@ def train(
     ```
 
     Args:
-        data: A folder or file in any known format, or an open data set.
+        data: A folder or file in any known format, an open data set, or several of these, which are joined by class
+            name (`maskrcnn.data.joining`).
         out: The run's folder, which `Run` describes.
         val: Pictures to measure AP on while training, likewise; without them the newest model is kept.
+        format: The kind of all annotations, where it is not to be recognised.
+        classes: Merges, renames or drops classes of both, `"vehicle=car,truck;person"` (`maskrcnn.data.classes`).
         weights: What to start from: a file of this package or of another project, an address, or the name of a
             published model. Of a model the settings are kept, and heads are matched by class name; a backbone alone
             fills the backbone.
@@ -119,7 +124,8 @@ def train(
         check_resumable(run)
     elif leads():  # the other processes find the folder begun when they come to look
         check_new(run)
-    dataset, validation = _open(data, job_say), None if val is None else _open(val, job_say)
+    sources = Sources.open(data, val, format, classes)
+    dataset, validation = sources.joined(job_say)
     if validation is not None:
         matching_categories(dataset.class_names, validation)
         _tell(job_say, naming_note(dataset.class_names, validation))
@@ -131,8 +137,7 @@ def train(
     try:
         fit(plan, trainer)
     except KeyboardInterrupt:
-        measuring = "" if validation is None else f" --val {validation.source}"
-        job_say(f"the run can go on: maskrcnn train {dataset.source}{measuring} --out {run.folder} --resume")
+        job_say(f"the run can go on: maskrcnn train {sources.words()} --out {shlex.quote(str(run.folder))} --resume")
         raise
     return run.model
 
@@ -140,15 +145,6 @@ def train(
 def _tell(say: Say, note: str | None) -> None:
     if note:
         say(f"note: {note}")
-
-
-def _open(data: str | Path | Dataset, say: Say) -> Dataset:
-    dataset = data if isinstance(data, Dataset) else open_dataset(data)
-    for left_out in dataset.left_out[:SHOWN]:
-        say(f"note: {left_out}")
-    if len(dataset.left_out) > SHOWN:
-        say(f"note: {dataset.source}: {len(dataset.left_out) - SHOWN} more annotations left out")
-    return dataset
 
 
 def _refuse(wishes: _Wishes) -> None:

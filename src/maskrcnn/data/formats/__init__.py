@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+from maskrcnn.data.classes import Classes, choose_classes
 from maskrcnn.data.dataset import Dataset
 from maskrcnn.data.formats import coco, via
 from maskrcnn.data.formats.place import Place
@@ -59,6 +60,7 @@ def open_dataset(
     format: str | None = None,  # noqa: A002  # the attribute's name
     pictures: Pictures = "required",
     fault: Fault = refuse,
+    classes: Classes | None = None,
 ) -> Dataset:
     """Open annotated pictures, whatever their format.
 
@@ -69,8 +71,10 @@ def open_dataset(
             its size (COCO does, VIA does not).
         fault: Called with every error in a record. By default it is raised; where it returns, the record is
             left out and reading goes on.
+        classes: Merges, renames or drops classes, `"vehicle=car,truck;person"` (`maskrcnn.data.classes`).
 
     Raises:
+        InputError: `classes` names a class that the data does not have.
         FormatError: Nothing is there, or nothing of a known format, or several files of one.
         AnnotationError: The annotation file is broken.
         ImageError: Pictures are missing.
@@ -82,7 +86,8 @@ def open_dataset(
         raise FormatError(f"{path}: expected an annotation file or a folder with one, got no such file or folder")
     place = Place(path)
     found = _recognise(place, _tried(place) if format is None else [format])
-    return FORMATS[found.format].read(found.source, Reading(pictures, fault, place.parsed))
+    dataset = FORMATS[found.format].read(found.source, Reading(pictures, fault, place.parsed))
+    return dataset if classes is None else choose_classes(dataset, classes)
 
 
 def _tried(place: Place) -> list[str]:

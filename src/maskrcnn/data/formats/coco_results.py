@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict, cast
 
@@ -54,6 +54,30 @@ def to_coco_results(instances: Instances, image_id: int, category_ids: Sequence[
 def _shortest(score: np.float32) -> float:
     """Return the shortest decimal that is this float32 again, so that order and ties stay as they are."""
     return float(str(np.float32(score)))
+
+
+def rename_categories(
+    results: Sequence[Result], renamed: Mapping[int, int], known: Iterable[int], source: str = "results"
+) -> list[Result]:
+    """Give results the category ids of merged classes, and leave out those of dropped ones.
+
+    Args:
+        results: Detections with the old ids.
+        renamed: The new id of each old one that is kept.
+        known: All old ids.
+        source: Where the results come from, for the error.
+
+    >>> rename_categories([{"image_id": 1, "category_id": 8, "score": 1.0}], {3: 1, 8: 1}, [3, 8, 32])
+    [{'image_id': 1, 'category_id': 1, 'score': 1.0}]
+
+    Raises:
+        AnnotationError: A result names a class that the data does not have.
+    """
+    strange = sorted({result["category_id"] for result in results} - set(known))
+    if strange:
+        raise AnnotationError(f"{source}: expected the category_id of classes in the data, got {strange[0]} too")
+    kept = [result for result in results if result["category_id"] in renamed]
+    return [{**result, "category_id": renamed[result["category_id"]]} for result in kept]
 
 
 def read_results(path: Path | str) -> list[Result]:
