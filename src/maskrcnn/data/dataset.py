@@ -12,6 +12,8 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from abc import abstractmethod
+from array import array
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -131,6 +133,49 @@ class Record:
     read: Callable[[Path], NDArray[np.generic]] = read_image
 
 
+class LazyRecords(Sequence[Record]):
+    """Records that are made when they are asked for; what a large set has instead of a tuple."""
+
+    @abstractmethod
+    def head(self, i: int) -> Record:
+        """Make record i, counted from 0, without its annotations."""
+
+    @abstractmethod
+    def annotations(self, i: int) -> tuple[Annotation, ...]:
+        """Make the annotations of record i, counted from 0."""
+
+    @overload
+    def __getitem__(self, i: int) -> Record: ...
+    @overload
+    def __getitem__(self, i: slice) -> LazyRecords: ...
+    def __getitem__(self, i: int | slice) -> Record | LazyRecords:
+        """Make record i; a slice makes none."""
+        if isinstance(i, slice):
+            return self.select(range(len(self))[i])
+        i = range(len(self))[i]
+        return replace(self.head(i), annotations=self.annotations(i))
+
+    def select(self, index: Iterable[int]) -> LazyRecords:
+        """Return some of the records, none of which is made."""
+        every = range(len(self))
+        return _Selected(self, array("q", (every[i] for i in index)))
+
+
+class _Selected(LazyRecords):
+    def __init__(self, records: LazyRecords, index: array[int]) -> None:
+        self._records = records
+        self._index = index
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    def head(self, i: int) -> Record:
+        return self._records.head(self._index[i])
+
+    def annotations(self, i: int) -> tuple[Annotation, ...]:
+        return self._records.annotations(self._index[i])
+
+
 @dataclass(frozen=True, slots=True)
 class LeftOut:
     """An annotation that cannot become an object.
@@ -216,9 +261,12 @@ class Dataset(Sequence[Sample]):
         Raises:
             AnnotationError: No picture is named.
         """
-        records = [self.records[i] for i in index]
-        names = {record.name for record in records}
-        return self.change(records=records, left_out=[left for left in self.left_out if left.picture in names])
+        every = self.records
+        chosen = self.change(
+            records=every.select(index) if isinstance(every, LazyRecords) else [every[i] for i in index], left_out=()
+        )
+        names = {chosen._head(i).name for i in range(len(chosen))} if self.left_out else ()
+        return chosen.change(left_out=[left for left in self.left_out if left.picture in names])
 
     def change(self, **values: Any) -> Dataset:
         """Return the set with other values, named as the arguments it was made with."""
@@ -227,15 +275,20 @@ class Dataset(Sequence[Sample]):
 
     def path(self, i: int) -> Path:
         """Return where picture i lies."""
-        return self.records[i].path
+        return self._head(i).path
 
     def image_id(self, i: int) -> int:
         """Return the id by which results name picture i."""
-        return self.records[i].image_id
+        return self._head(i).image_id
 
     def size_hw(self, i: int) -> tuple[int, int]:
         """Return the upright height and width of picture i, without decoding it."""
-        return self.records[i].size_hw
+        return self._head(i).size_hw
+
+    def _head(self, i: int) -> Record:
+        """Return record i; a large set leaves its annotations away."""
+        records = self.records
+        return records.head(range(len(records))[i]) if isinstance(records, LazyRecords) else records[i]
 
     def instances(self, i: int) -> Instances:
         """Draw the objects of picture i, without decoding it.

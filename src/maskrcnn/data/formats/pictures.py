@@ -2,11 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import os
+import sys
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path, PureWindowsPath
+from typing import overload
 
+from maskrcnn.data.columns import Texts
 from maskrcnn.data.formats.reading import Reading, refuse
 from maskrcnn.errors import ImageError
+
+_FEW = 64  # names for which a folder is not listed
+
+
+class Places(Sequence[Path]):
+    """Where pictures lie: folders, and a name in one of them for each; a path is made when it is asked for.
+
+    Args:
+        folders: The folders.
+        which: The folder of each picture.
+        names: The path of each within its folder.
+    """
+
+    def __init__(self, folders: Sequence[Path], which: array[int], names: Sequence[str]) -> None:
+        self._folders = folders
+        self._which = which
+        self._names = names
+
+    def __len__(self) -> int:
+        return len(self._which)
+
+    @overload
+    def __getitem__(self, i: int) -> Path: ...
+    @overload
+    def __getitem__(self, i: slice) -> list[Path]: ...
+    def __getitem__(self, i: int | slice) -> Path | list[Path]:
+        """Return one path, or a list of them."""
+        if isinstance(i, slice):
+            return [self[k] for k in range(len(self))[i]]
+        return self._folders[self._which[i]] / self._names[i]
 
 
 def locate(names: Sequence[str], folders: Iterable[Path], source: Path, reading: Reading) -> list[Path]:
@@ -21,12 +56,40 @@ def locate(names: Sequence[str], folders: Iterable[Path], source: Path, reading:
     Raises:
         ImageError: Pictures are missing and required.
     """
+    return list(places(names, folders, source, reading))
+
+
+def _as_it_is(name: str) -> Sequence[str]:
+    return (name,)
+
+
+def places(
+    names: Sequence[str],
+    folders: Iterable[Path],
+    source: Path,
+    reading: Reading,
+    spellings: Callable[[str], Sequence[str]] = _as_it_is,
+) -> Places:
+    """Find each picture as `locate` does, for many pictures: each folder is listed once, and paths are not kept.
+
+    Args:
+        names: File names as the annotation file says them; may have folders in them.
+        folders: Where to look, the likeliest first.
+        source: The annotation file, for the error.
+        reading: Whether pictures may be missing; one that may gets the place where it would lie.
+        spellings: Gives the names under which a picture may lie, the likeliest first.
+
+    Raises:
+        ImageError: Pictures are missing and required.
+    """
     present = [folder for folder in dict.fromkeys([*folders, source.parent]) if _is(folder, Path.is_dir)]
-    found = [_find(name, present) for name in names]
-    missing = [name for name, path in zip(names, found, strict=True) if path is None]
+    listing = _Listing(len(names) > _FEW)
+    found = [_find(spellings(name), present, listing) for name in names]
+    missing = [name for name, place in zip(names, found, strict=True) if place is None]
     if missing and reading.pictures == "required":
         _report(missing, len(names), present, source, reading)
-    return [path or present[0] / name for name, path in zip(names, found, strict=True)]
+    chosen = [place or (0, name) for name, place in zip(names, found, strict=True)]
+    return Places(present, array("H", [which for which, _ in chosen]), Texts.of([name for _, name in chosen]))
 
 
 def _report(missing: Sequence[str], of: int, looked_in: Sequence[Path], source: Path, reading: Reading) -> None:
@@ -41,12 +104,56 @@ def _report(missing: Sequence[str], of: int, looked_in: Sequence[Path], source: 
     )
 
 
-def _find(name: str, folders: Sequence[Path]) -> Path | None:
-    spellings = [name, name.replace("\\", "/")]
-    if Path(name).is_absolute() or PureWindowsPath(name).is_absolute():
-        spellings.append(PureWindowsPath(name).name)
-    places = (folder / spelling for spelling in spellings for folder in folders)
-    return next((place for place in places if _is(place, Path.is_file)), None)
+def _find(names: Sequence[str], folders: Sequence[Path], listing: _Listing) -> tuple[int, str] | None:
+    for spelling in _variants(names):
+        for which, folder in enumerate(folders):
+            if listing.has(folder, spelling):
+                return which, spelling
+    return None
+
+
+def _variants(names: Sequence[str]) -> Iterator[str]:
+    """Give a picture's names as they are, with slashes for backslashes, and the ends of absolute paths."""
+    yield from names
+    yield from (name.replace("\\", "/") for name in names if "\\" in name)
+    absolute = (name for name in names if Path(name).is_absolute() or PureWindowsPath(name).is_absolute())
+    yield from (PureWindowsPath(name).name for name in absolute)
+
+
+class _Listing:
+    """What files folders hold: asked of the system one by one, or read folder by folder.
+
+    A list knows nothing of the names that a file system takes for the same, such as those in another case. So
+    a name that is not in it is asked for all the same, until the system has often agreed.
+    """
+
+    def __init__(self, read_folders: bool) -> None:
+        self._read_folders = read_folders
+        self._files: dict[str, frozenset[str]] = {}
+        self._agreed: dict[str, int] = {}
+
+    def has(self, folder: Path, name: str) -> bool:
+        """Say whether a folder has a file of this name, which may have folders in it."""
+        if not self._read_folders:
+            return _is(folder / name, Path.is_file)
+        inner, last = os.path.split(os.path.join(folder, name))  # noqa: PTH118  # many times faster than Path
+        if inner not in self._files:
+            self._files[inner], self._agreed[inner] = _files(inner), 0
+        if last in self._files[inner]:
+            return True
+        if self._agreed[inner] >= _FEW:
+            return False
+        found = _is(folder / name, Path.is_file)
+        self._agreed[inner] += -sys.maxsize if found else 1
+        return found
+
+
+def _files(folder: str) -> frozenset[str]:
+    try:
+        with os.scandir(folder) as entries:
+            return frozenset(entry.name for entry in entries if entry.is_file())
+    except (OSError, ValueError):
+        return frozenset()
 
 
 def _is(path: Path, kind: Callable[[Path], bool]) -> bool:

@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 from maskrcnn.data.formats.fields import load_json
+from maskrcnn.data.formats.json_stream import is_large, outline
 from maskrcnn.data.images import natural_key
 from maskrcnn.errors import AnnotationError
 
@@ -53,10 +54,14 @@ class Place:
         return [path for path in self.files if path.suffix.lower() in suffixes]
 
     def json(self, path: Path) -> object:
-        """Parse a JSON file once; None where it is broken, which `broken` then says."""
+        """Parse a JSON file once; None where it is broken, which `broken` then says.
+
+        Of a large one, whose parsing would take long, this is only an outline, which is not in `parsed`: the
+        first keys, and the first element of each list.
+        """
         if path not in self._parsed:
             try:
-                self._parsed[path] = load_json(path)
+                self._parsed[path] = outline(path) if is_large(path) else load_json(path)
             except AnnotationError as error:
                 self.broken.append(error)
                 self._parsed[path] = None
@@ -73,4 +78,6 @@ class Place:
     @property
     def parsed(self) -> Mapping[Path, object]:
         """JSON files that were parsed on the way, by their path."""
-        return {path: document for path, document in self._parsed.items() if document is not None}
+        return {
+            path: document for path, document in self._parsed.items() if document is not None and not is_large(path)
+        }

@@ -1,0 +1,500 @@
+"""The records of COCO instances files and of those that are written like them.
+
+Annotations are checked many at a time. One about which anything is unusual, run lengths or a missing field for
+instance, is checked by itself, so that its error says all.
+
+References: cocodataset.org/#format-data.
+Letters: K classes, N pictures, R annotations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from maskrcnn.data.columns import (
+    BY_ID,
+    RINGS,
+    Builder,
+    ColumnRecords,
+    Columns,
+    Corners,
+    Pictures,
+    Placed,
+    Rows,
+    label_sets,
+)
+from maskrcnn.data.dataset import Annotation, Box, Dataset, LeftOut, Rings, Runs, stated_or_header_size
+from maskrcnn.data.formats.fields import FARTHEST, expected, listing, mapping, number, numbers, polygon, text, whole
+from maskrcnn.data.formats.json_stream import elements_at, find_sections, is_large
+from maskrcnn.data.formats.pictures import places
+from maskrcnn.data.formats.reading import Reading
+from maskrcnn.data.index_cache import Index, fetch, keep
+from maskrcnn.errors import AnnotationError, DataError
+from maskrcnn.ops.rle import compress, decompress
+
+_SECTIONS = ("images", "annotations", "categories")
+_BATCH = 4096
+_LARGEST_AREA = 1e12
+_NUMBERS = frozenset({int, float})
+
+Entry = Mapping[str, object]
+
+
+class Picture(NamedTuple):
+    """An entry of `images`; `absent` are the ids of categories that are known to be absent, None if unsaid."""
+
+    name: str
+    image_id: int
+    size_hw: tuple[int, int] | None
+    absent: tuple[int, ...] | None
+
+
+class Classes(NamedTuple):
+    """The K classes in label order."""
+
+    names: tuple[str, ...]
+    ids: tuple[int, ...]
+    supercategories: tuple[str, ...]
+
+
+def _file_name(entry: Entry, where: str) -> str:
+    return text(entry.get("file_name"), where, "file_name")
+
+
+def _nothing_known(entry: Entry, where: str) -> None:
+    del entry, where
+
+
+def _as_it_is(name: str) -> Sequence[str]:
+    return (name,)
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """In what a kind of file differs from COCO instances.
+
+    Attributes:
+        format: The name of the kind.
+        name: Returns a picture's name.
+        absent: Returns the categories that are known to be absent from a picture; None for all without objects.
+        spellings: Gives the names under which a picture may lie.
+    """
+
+    format: str
+    name: Callable[[Entry, str], str] = _file_name
+    absent: Callable[[Entry, str], tuple[int, ...] | None] = _nothing_known
+    spellings: Callable[[str], Sequence[str]] = _as_it_is
+
+
+def read_as(dialect: Dialect, source: Path, reading: Reading) -> Dataset:
+    """Read a file of a dialect; the index of a large one is kept in the cache.
+
+    Args:
+        dialect: Which.
+        source: The JSON file.
+        reading: What becomes of faults; pictures may be missing as long as the file says their sizes.
+
+    Raises:
+        AnnotationError: The file is broken, or a field of it is not what COCO says.
+        ImageError: Pictures are missing.
+    """
+    if source in reading.parsed or not is_large(source):
+        root = mapping(reading.json(source), str(source), "top level")
+        return _read(dialect, source, reading, lambda key: iter(listing(root.get(key), str(source), key)))[0]
+    index = fetch(source, dialect.format)
+    if index is None:
+        offsets = find_sections(source, _SECTIONS)
+        dataset, keepable = _read(dialect, source, reading, lambda key: _section(source, key, offsets))
+        if not keepable:
+            return dataset
+        index = keep(_index(dataset), source, dialect.format)
+    return _indexed(index, dialect, source, reading)
+
+
+def _section(source: Path, key: str, offsets: Mapping[str, int]) -> Iterator[object]:
+    if key not in offsets:
+        raise expected("a list", None, str(source), key)
+    return elements_at(source, offsets[key], key)
+
+
+def _read(
+    dialect: Dialect, source: Path, reading: Reading, section: Callable[[str], Iterator[object]]
+) -> tuple[Dataset, bool]:
+    """Read the sections; say too whether the set is good for the file alone: no fault, no size from a picture."""
+    noting = _Noting(reading)
+    classes = _classes(section("categories"), source, noting.reading)
+    pictures = list(_pictures(section("images"), dialect, source, noting.reading))
+    found = places([picture.name for picture in pictures], _folders(source), source, reading, dialect.spellings)
+    pictures, paths, stated = _sized(pictures, found, noting.reading)
+    builder = Builder(
+        Pictures.of(
+            [picture.name for picture in pictures],
+            [picture.image_id for picture in pictures],
+            [picture.size_hw for picture in pictures if picture.size_hw],
+        )
+    )
+    context = _Context(source, classes, pictures)
+    _add_annotations(section("annotations"), builder, context, noting.reading)
+    columns, left_out = builder.finish(source)
+    columns = _labelled(columns, pictures, context)
+    records = ColumnRecords(columns, paths)
+    dataset = Dataset(
+        source, dialect.format, classes.names, classes.ids, records, left_out, supercategories=classes.supercategories
+    )
+    return dataset, stated and not noting.count
+
+
+class _Noting:
+    """Counts the faults on their way."""
+
+    def __init__(self, reading: Reading) -> None:
+        self.count = 0
+        self._fault = reading.fault
+        self.reading = replace(reading, fault=self._note)
+
+    def _note(self, error: DataError) -> None:
+        self.count += 1
+        self._fault(error)
+
+
+def _folders(source: Path) -> list[Path]:
+    """List where the pictures of an annotation file may lie, the likeliest first."""
+    here, split = source.parent, source.stem.removeprefix("instances_")
+    named = [here.parent / split, here / split, here.parent / "images" / split, here / "images" / split]
+    return [*named, here, here / "images", here.parent / "images", here.parent]
+
+
+def _index(dataset: Dataset) -> Index:
+    assert isinstance(dataset.records, ColumnRecords)
+    rest = {
+        "classes": [dataset.class_names, dataset.category_ids, dataset.supercategories],
+        "left out": [[left.picture, left.name, left.reason, left.code] for left in dataset.left_out],
+    }
+    return Index(dataset.records.columns, rest)
+
+
+def _indexed(index: Index, dialect: Dialect, source: Path, reading: Reading) -> Dataset:
+    names = list(index.columns.pictures.names)
+    paths = places(names, _folders(source), source, reading, dialect.spellings)
+    left_out = [LeftOut(source, *fields) for fields in index.rest["left out"]]
+    class_names, category_ids, supercategories = index.rest["classes"]
+    records = ColumnRecords(index.columns, paths)
+    return Dataset(source, dialect.format, class_names, category_ids, records, left_out, supercategories)
+
+
+# Classes and pictures
+
+
+def _classes(items: Iterable[object], source: Path, reading: Reading) -> Classes:
+    found: dict[int, tuple[str, str]] = {}
+    names: set[str] = set()
+
+    def parse(numbered: tuple[int, object]) -> None:
+        i, item = numbered
+        where = f"{source}: categories[{i}]"
+        category = mapping(item, where, "category")
+        category_id = whole(category.get("id"), where, "id")
+        name = text(category.get("name"), where, "name")
+        if category_id in found or name in names:
+            raise AnnotationError(
+                f"{where}: expected every id and every name once, got {category_id} {name!r} a second time", code="F004"
+            )
+        wider = category.get("supercategory")
+        found[category_id] = name, wider.strip() if isinstance(wider, str) else ""
+        names.add(name)
+
+    for _ in reading.each(enumerate(items), parse):
+        pass
+    if not found:
+        raise AnnotationError(f"{source}: categories: expected at least one, got none")
+    ids = tuple(sorted(found))
+    return Classes(tuple(found[i][0] for i in ids), ids, tuple(found[i][1] for i in ids))
+
+
+def _pictures(items: Iterable[object], dialect: Dialect, source: Path, reading: Reading) -> Iterator[Picture]:
+    seen: set[int] = set()
+
+    def parse(numbered: tuple[int, object]) -> Picture:
+        i, item = numbered
+        where = f"{source}: images[{i}]"
+        entry = mapping(item, where, "image")
+        image_id = whole(entry.get("id"), where, "id")
+        if image_id in seen:
+            raise AnnotationError(f"{where}: expected every id once, got {image_id} a second time", code="F004")
+        picture = Picture(dialect.name(entry, where), image_id, stated_size(entry, where), dialect.absent(entry, where))
+        seen.add(image_id)
+        return picture
+
+    return reading.each(enumerate(items), parse)
+
+
+def stated_size(entry: Entry, where: str) -> tuple[int, int] | None:
+    """Return the height and width that an entry states; None where it states neither.
+
+    Raises:
+        AnnotationError: One is missing, or they are no sizes.
+    """
+    if entry.get("height") is None and entry.get("width") is None:
+        return None
+    return whole(entry.get("height"), where, "height", 1), whole(entry.get("width"), where, "width", 1)
+
+
+def _sized(
+    pictures: Sequence[Picture], paths: Sequence[Path], reading: Reading
+) -> tuple[list[Picture], Sequence[Path], bool]:
+    """Take sizes that are not stated from the pictures' headers; say too whether all were stated."""
+    if all(picture.size_hw for picture in pictures):
+        return list(pictures), paths, True
+
+    def parse(located: tuple[Picture, Path]) -> tuple[Picture, Path]:
+        picture, path = located
+        return picture._replace(size_hw=stated_or_header_size(path, picture.size_hw)), path
+
+    sized = list(reading.each(zip(pictures, paths, strict=True), parse))
+    return [picture for picture, _ in sized], [path for _, path in sized], False
+
+
+def _labelled(columns: Columns, pictures: Sequence[Picture], context: _Context) -> Columns:
+    """Add what was looked for in each picture, where the file says what is absent."""
+    if not any(picture.absent is not None for picture in pictures):
+        return columns
+    absent = [[context.label_of[i] for i in picture.absent or () if i in context.label_of] for picture in pictures]
+    return replace(columns, pictures=label_sets(columns, absent))
+
+
+# Annotations
+
+
+class _Context:
+    """What annotations refer to."""
+
+    def __init__(self, source: Path, classes: Classes, pictures: Sequence[Picture]) -> None:
+        self.source = source
+        self.label_of = {category_id: label for label, category_id in enumerate(classes.ids)}
+        self.picture_of = {picture.image_id: i for i, picture in enumerate(pictures)}
+        self.pictures = pictures
+
+
+def _add_annotations(items: Iterable[object], builder: Builder, context: _Context, reading: Reading) -> None:
+    numbered = enumerate(items)
+    while batch := list(islice(numbered, _BATCH)):
+        unusual = _add_plain(batch, builder, context)
+        builder.add(list(reading.each(unusual, lambda each: _placed(*each, context))))
+
+
+class _Plain(NamedTuple):
+    """Annotations with nothing unusual about them, field by field."""
+
+    position: Sequence[int]
+    picture: Sequence[int]
+    label: Sequence[int]
+    number: Sequence[int]
+    crowd: Sequence[int]
+    area: Sequence[float]
+    box_xywh: Sequence[list[float]]
+    rings: Sequence[list[list[float]]]
+
+
+def _add_plain(batch: list[tuple[int, object]], builder: Builder, context: _Context) -> list[tuple[int, object]]:
+    """Add those of a batch that are plain; return the others, or all where any value is out of bounds."""
+    plain, unusual = [], []
+    for position, item in batch:
+        fields = _plain(position, item, context)
+        if fields is None:
+            unusual.append((position, item))
+        else:
+            plain.append(fields)
+    if not plain:
+        return batch
+    try:
+        positions, rows, corners = _rows(_Plain._make(zip(*plain, strict=True)))
+    except (TypeError, ValueError, OverflowError):
+        return batch
+    builder.add_rings(positions, rows, corners)
+    return unusual
+
+
+def _plain(position: int, item: object, context: _Context) -> tuple[Any, ...] | None:
+    """Return the fields of an annotation with an id and outlines, in the order of `_Plain`; None for another."""
+    if type(item) is not dict:
+        return None
+    get = item.get
+    number, image, category, crowd = get("id"), get("image_id"), get("category_id"), get("iscrowd", 0)
+    rings, box, area = get("segmentation"), get("bbox"), get("area")
+    if not type(number) is type(image) is type(category) is type(crowd) is int or type(area) not in _NUMBERS:
+        return None
+    if not rings or not type(rings) is type(box) is list or len(box) != 4:
+        return None
+    for ring in rings:
+        if type(ring) is not list or len(ring) < 6 or len(ring) % 2:
+            return None
+    picture, label = context.picture_of.get(image), context.label_of.get(category)
+    if picture is None or label is None:
+        return None
+    return position, picture, label, number, crowd, area, box, rings
+
+
+def _rows(plain: _Plain) -> tuple[NDArray[np.int64], Rows, Corners]:
+    """Turn fields into arrays.
+
+    Raises:
+        ValueError: Something is out of bounds.
+        TypeError: Something is no number.
+        OverflowError: A number is too large for its type.
+    """
+    rings = list(chain.from_iterable(plain.rings))
+    lengths = np.fromiter(map(len, rings), dtype=np.int64, count=len(rings)) // 2
+    xy = np.array(list(chain.from_iterable(rings)), dtype=np.float64)
+    counts = np.fromiter(map(len, plain.rings), dtype=np.int64, count=len(plain.rings))
+    box, area, crowd = np.array(plain.box_xywh, dtype=np.float64), np.array(plain.area), np.array(plain.crowd)
+    within = (
+        set(map(type, chain.from_iterable(plain.box_xywh))) <= _NUMBERS
+        and (np.abs(xy) <= FARTHEST).all()
+        and (np.abs(box) <= FARTHEST).all()
+        and (box[:, 2:] >= 0).all()
+        and (np.abs(area) <= _LARGEST_AREA).all()
+        and ((crowd == 0) | (crowd == 1)).all()
+    )
+    if not within:
+        raise ValueError
+    box[:, 2:] += box[:, :2]
+    nothing, rows = np.zeros(len(box), dtype=np.int64), len(box)
+    return (
+        np.array(plain.position, dtype=np.int64),
+        Rows(
+            picture=np.array(plain.picture, dtype=np.int64),
+            label=np.array(plain.label, dtype=np.int64),
+            crowd=crowd.astype(np.bool_),
+            box=box,
+            area=area.astype(np.float64),
+            kind=np.full(rows, RINGS, dtype=np.uint8),
+            first=np.cumsum(counts) - counts,
+            length=counts,
+            pixels=nothing,
+            naming=np.full(rows, BY_ID, dtype=np.uint8),
+            number=np.array(plain.number, dtype=np.int64),
+        ),
+        Corners(lengths, xy.reshape(-1, 2)),
+    )
+
+
+def _placed(position: int, item: object, context: _Context) -> Placed:
+    """Check one annotation."""
+    entry = mapping(item, f"{context.source}: annotations[{position}]", "annotation")
+    name = f"annotation {entry['id']}" if "id" in entry else f"annotations[{position}]"
+    where = f"{context.source}: {name}"
+    image_id = whole(entry.get("image_id"), where, "image_id")
+    picture = context.picture_of.get(image_id)
+    if picture is None:
+        raise coded("F005", expected("the id of one of the images", image_id, where, "image_id"))
+    category_id = whole(entry.get("category_id"), where, "category_id")
+    label = context.label_of.get(category_id)
+    if label is None:
+        raise coded("C301", expected("the id of one of the categories", category_id, where, "category_id"))
+    size_hw = context.pictures[picture].size_hw
+    assert size_hw is not None  # `_sized` has seen to that
+    return Placed(position, picture, annotation_of(entry, name, where, label, size_hw))
+
+
+def coded(code: str, error: AnnotationError) -> AnnotationError:
+    """Return an error under another code than its usual one."""
+    error.code = code
+    return error
+
+
+def annotation_of(entry: Entry, name: str, where: str, label: int, size_hw: tuple[int, int]) -> Annotation:
+    """Read the geometry of an annotation.
+
+    Args:
+        entry: `segmentation`, `bbox`, `area` and `iscrowd`, as COCO has them.
+        name: What it is called.
+        where: Where it stands, for the error.
+        label: Its class.
+        size_hw: Height and width of its picture.
+
+    Raises:
+        AnnotationError: A field is not what COCO says.
+    """
+    shape, box = _shape(entry.get("segmentation"), where, size_hw), _box(entry.get("bbox"), where)
+    if shape is None and box is None:
+        raise AnnotationError(f"{where}: expected a segmentation or a bbox, got neither")
+    area = entry.get("area")
+    crowd = entry.get("iscrowd") or 0
+    if crowd not in (0, 1):
+        raise expected("0 or 1", crowd, where, "iscrowd")
+    return Annotation(
+        name,
+        label,
+        shape,
+        box,
+        None if area is None else number(area, where, "area", _LARGEST_AREA),
+        crowd == 1,
+    )
+
+
+def _box(value: object, where: str) -> Box | None:
+    if value is None:
+        return None
+    xywh = [number(single, where, "bbox") for single in listing(value, where, "bbox")]
+    if len(xywh) != 4 or min(xywh[2:]) < 0:
+        raise expected("x, y, width and height, the last two from 0 up", value, where, "bbox")
+    x, y, w, h = xywh
+    return x, y, x + w, y + h
+
+
+def _shape(value: object, where: str, size_hw: tuple[int, int]) -> Rings | Runs | None:
+    if value is None or value == []:
+        return None
+    if isinstance(value, dict):
+        return runs_of(value, where, size_hw)
+    if not isinstance(value, list):
+        raise expected("polygons or run lengths", value, where, "segmentation")
+    return Rings(tuple(_ring(part, where, i) for i, part in enumerate(value)))
+
+
+def _ring(value: object, where: str, i: int) -> NDArray[np.float64]:
+    field = f"segmentation[{i}]"
+    xy = numbers(value, where, field)
+    if len(xy) % 2:
+        raise AnnotationError(f"{where}: {field}: expected x and y in turn, got {len(xy)} numbers")
+    return polygon(xy.reshape(-1, 2), where)
+
+
+def runs_of(value: Mapping[str, object], where: str, size_hw: tuple[int, int]) -> Runs:
+    """Read run lengths, as a list or as COCO's string.
+
+    Raises:
+        AnnotationError: They do not fit the picture.
+    """
+    if value.get("size") != [*size_hw]:
+        raise coded("G205", expected(f"{[*size_hw]} as the picture's", value.get("size"), where, "segmentation: size"))
+    try:
+        counts = _counts(value.get("counts"), where)
+    except AnnotationError as error:
+        raise coded("G205", error) from None
+    pixels = size_hw[0] * size_hw[1]
+    if ((counts < 0) | (counts > pixels)).any() or counts.sum() != pixels:
+        raise AnnotationError(
+            f"{where}: segmentation: expected runs from 0 up that sum to {pixels} for a picture of "
+            f"{size_hw[0]}x{size_hw[1]}, got a sum of {counts.sum()}",
+            code="G205",
+        )
+    return Runs(compress(counts), int(counts[1::2].sum()))
+
+
+def _counts(value: object, where: str) -> NDArray[np.int64]:
+    if isinstance(value, str):
+        try:
+            return decompress(value)
+        except AnnotationError as error:
+            raise AnnotationError(f"{where}: segmentation: {error}") from None
+    runs = listing(value, where, "segmentation: counts")
+    checked = [whole(run, where, "segmentation: counts") for run in runs]
+    return np.array(checked, dtype=np.int64)
