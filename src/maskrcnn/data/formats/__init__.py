@@ -8,7 +8,14 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from maskrcnn.data.dataset import Dataset
-from maskrcnn.data.formats import coco, via
+from maskrcnn.data.formats import (
+    coco,
+    id_images,
+    mask_files,
+    mask_folders,
+    via,
+    voc,
+)
 from maskrcnn.data.formats.place import Place
 from maskrcnn.data.formats.reading import Fault, Pictures, Reading, refuse
 from maskrcnn.errors import AnnotationError, FormatError
@@ -41,6 +48,10 @@ class Format(NamedTuple):
 FORMATS: dict[str, Format] = {
     "via": Format("VGG Image Annotator", via.find, via.read),
     "coco": Format("COCO instances", coco.find, coco.read),
+    "id-images": Format("label images, one value an object", id_images.find, id_images.read),
+    "mask-files": Format("mask files called after picture and class", mask_files.find, mask_files.read),
+    "mask-folders": Format("a folder of masks a picture", mask_folders.find, mask_folders.read),
+    "voc": Format("Pascal VOC", voc.find, voc.read),
 }
 """Every kind of annotation that is read, by the name that `--format` takes."""
 
