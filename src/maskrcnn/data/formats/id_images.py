@@ -34,6 +34,7 @@ _LABELS = {"masks": ONLY_CLASS, "mask": ONLY_CLASS, "labels": ONLY_CLASS, "label
 
 _SUFFIX = re.compile(r"(?P<stem>.+?)_(?:cp_masks|masks?|labels?)", re.IGNORECASE)
 _PREFIX = re.compile(r"(?:masks?|labels?)(?P<rest>.*)", re.IGNORECASE)
+_INSTANCES = "instances"  # beside it, Mapillary's and others' `labels` hold classes
 _SEMANTIC = "_classes.csv"  # Roboflow's: the values of `x_mask.png` are classes
 
 
@@ -68,6 +69,8 @@ def _beside(labels: Path) -> dict[str, Path]:
 
 def _two_folders(folders: Iterable[Path]) -> _Layout | None:
     by_name = {folder.name.lower(): folder for folder in folders}
+    if _INSTANCES in by_name:
+        return None
     pictures = next((by_name[name] for name in _PICTURES if name in by_name), None)
     label_name = next((name for name in _LABELS if name in by_name), None)
     if pictures is None or label_name is None:

@@ -89,7 +89,7 @@ def read_ids(path: Path) -> NDArray[np.int64]:
     stored = read_labels(path)
     if stored.dtype.kind == "f" and not _are_whole(stored):
         raise AnnotationError(f"{path}: expected one whole number an object, got fractions")
-    ids = _packed(stored)
+    ids = _packed(stored, path)
     # neighbours of a photograph differ nearly everywhere, so its runs are counted before its values
     if len(_runs(ids)[2]) > MOST_OBJECTS and len(np.unique(ids)) > MOST_OBJECTS:
         raise AnnotationError(
@@ -103,16 +103,18 @@ def _are_whole(values: NDArray[np.generic]) -> bool:
     return bool((np.abs(numbers) < 2**53).all() and (numbers == np.floor(numbers)).all())
 
 
-def _packed(stored: NDArray[np.generic]) -> NDArray[np.int64]:
-    if stored.ndim == 2:
-        return stored.astype(np.int64)
+def _packed(stored: NDArray[np.generic], path: Path) -> NDArray[np.int64]:
     bands = stored.astype(np.int64)
+    if stored.ndim == 2:
+        return bands
     colours, alpha = (bands[..., :-1], bands[..., -1]) if bands.shape[2] in (2, 4) else (bands, None)
     if (colours == colours[..., :1]).all():
         ids = colours[..., 0]
-    else:
+    elif stored.dtype in (np.uint8, np.uint16):
         bits = 8 * stored.dtype.itemsize
-        ids = (colours[..., 0] << (2 * bits)) + (colours[..., 1] << bits) + colours[..., 2]
+        ids = (colours[..., 0] << 2 * bits) + (colours[..., 1] << bits) + colours[..., 2]
+    else:
+        raise AnnotationError(f"{path}: expected one band, or colours of 8 or 16 bits, got {stored.dtype}")
     return ids if alpha is None else np.where(alpha == 0, 0, ids)
 
 
