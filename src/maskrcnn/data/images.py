@@ -45,6 +45,7 @@ _MOST_TIFF_BYTES = 1 << 33
 _ORIENTATION = 274
 _CMYK = 5
 _FEW_ROWS = 4
+_MOST_LABEL_BANDS = 4
 
 _UPRIGHT: dict[int, Callable[[NDArray[np.generic]], NDArray[np.generic]]] = {
     2: lambda a: a[:, ::-1],
@@ -87,6 +88,20 @@ def read_alpha(path: str | Path) -> NDArray[np.uint8] | None:
             return None
         alpha = np.array(image.convert("RGBA").getchannel("A"))
         return np.ascontiguousarray(_turn(alpha, _orientation(image))).astype(np.uint8)
+def read_labels(path: str | Path) -> NDArray[np.generic]:
+    """Read a picture whose values are labels, upright and exactly as they are stored.
+
+    Returns:
+        (H, W), or (H, W, bands) of 2 to 4 bands. Indices of a palette, 0 and 1 of one bit; deep values and alpha
+        are kept.
+
+    Raises:
+        ImageError: There is no such file, it is no picture, it is broken or cut off, absurdly large, or a stack.
+    """
+    path = Path(path)
+    with _decoding(path):
+        array = _stored_tiff(path) if _is_tiff(path) else _stored_pillow(path)
+    return array[..., 0] if array.shape[2:] == (1,) else array
 
 
 def to_array(image: str | Path | Image.Image | NDArray[np.generic]) -> NDArray[np.generic]:
@@ -235,6 +250,22 @@ def _read_pillow(path: Path) -> NDArray[np.generic]:
     return _turn(array, orientation)
 
 
+def _stored_pillow(path: Path) -> NDArray[np.generic]:
+    with Image.open(path) as image:
+        orientation = _orientation(image)
+        if _is_deep_colour(image):
+            array = _deep_colour(image, path)
+        elif image.mode in {"L", "LA", "P", "RGB", "RGBA"}:
+            array = np.array(image)
+        elif image.mode == "1":
+            array = np.array(image).astype(np.uint8)
+        elif image.mode == "PA":
+            array = np.array(image.convert("RGBA"))
+        else:
+            array = _bands(image)
+    return _turn(array, orientation)
+
+
 def _pillow_size(path: Path) -> tuple[int, int]:
     with Image.open(path) as image:
         return _turned((image.height, image.width), _orientation(image))
@@ -375,6 +406,18 @@ def _read_tiff(path: Path) -> NDArray[np.generic]:
                 raise
             array = _other_decoder(tiff, axes, path)
         return _turn(array, _tiff_orientation(tiff))
+
+
+def _stored_tiff(path: Path) -> NDArray[np.generic]:
+    with _open_tiff(path) as tiff:
+        axes, shape = _tiff_axes(tiff, path)
+        frames = math.prod(n for axis, n in zip(axes, shape, strict=True) if axis not in "YX")
+        if set(axes) - set("YXS") or frames > _MOST_LABEL_BANDS:
+            raise ImageError(
+                f"{path}: expected labels of one plane, got a stack of {frames}; save each plane as a file of its own"
+            )
+        is_plain = _is_plain(tiff, axes)
+    return _stored_pillow(path) if is_plain else _read_tiff(path)
 
 
 def _tiff_size(path: Path) -> tuple[int, int]:

@@ -9,7 +9,21 @@ from typing import NamedTuple, Protocol
 
 from maskrcnn.data.classes import Classes, choose_classes
 from maskrcnn.data.dataset import Dataset
-from maskrcnn.data.formats import coco, via
+from maskrcnn.data.formats import (
+    ade20k,
+    cityscapes,
+    coco,
+    id_images,
+    kitti,
+    kittiseg,
+    mask_files,
+    mask_folders,
+    mots,
+    open_images,
+    via,
+    vistas,
+    voc,
+)
 from maskrcnn.data.formats.place import Place
 from maskrcnn.data.formats.reading import Fault, Pictures, Reading, refuse
 from maskrcnn.errors import AnnotationError, FormatError
@@ -42,6 +56,17 @@ class Format(NamedTuple):
 FORMATS: dict[str, Format] = {
     "via": Format("VGG Image Annotator", via.find, via.read),
     "coco": Format("COCO instances", coco.find, coco.read),
+    "id-images": Format("label images, one value an object", id_images.find, id_images.read),
+    "mask-files": Format("mask files called after picture and class", mask_files.find, mask_files.read),
+    "mask-folders": Format("a folder of masks a picture", mask_folders.find, mask_folders.read),
+    "ade20k": Format("ADE20K", ade20k.find, ade20k.read),
+    "cityscapes": Format("Cityscapes", cityscapes.find, cityscapes.read),
+    "kitti": Format("KITTI", kitti.find, kitti.read),
+    "kittiseg": Format("KittiSeg lists", kittiseg.find, kittiseg.read),
+    "mots": Format("MOTS", mots.find, mots.read),
+    "open-images": Format("Open Images", open_images.find, open_images.read),
+    "vistas": Format("Mapillary Vistas", vistas.find, vistas.read),
+    "voc": Format("Pascal VOC", voc.find, voc.read),
 }
 """Every kind of annotation that is read, by the name that `--format` takes."""
 
