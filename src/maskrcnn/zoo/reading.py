@@ -12,6 +12,7 @@ from torch import Tensor
 
 from maskrcnn.config import ModelConfig
 from maskrcnn.errors import ConfigError, WeightsError
+from maskrcnn.pickles import PickledArray, read_pickle
 from maskrcnn.settings import merge
 from maskrcnn.zoo.checkpoints import check_tensor, read_checkpoint
 from maskrcnn.zoo.detectron import DETECTRON, DETECTRON_BACKBONE
@@ -25,7 +26,6 @@ from maskrcnn.zoo.ledger import Entry, listed, settle
 from maskrcnn.zoo.measure import anchors_of, check_essentials, classes_of, measure_backbone, measure_model
 from maskrcnn.zoo.mmdetection import MMDETECTION
 from maskrcnn.zoo.names import find, find_reason
-from maskrcnn.zoo.pickles import PickledArray, read_pickle
 from maskrcnn.zoo.shapes import shapes_of
 from maskrcnn.zoo.torchvision import TORCHVISION, TORCHVISION_BACKBONE
 
@@ -117,7 +117,7 @@ def _open(path: Path) -> Found:
     if start.startswith((_ARCHIVE, _OLD_CHECKPOINT)):
         return _found(path, read_checkpoint(path))
     if start.startswith(_PICKLES):
-        return _found(path, read_pickle(path))
+        return _found(path, read_pickle(path, WeightsError))
     what = f"one that starts with {start[:8]!r}" if start else "an empty one"
     raise WeightsError(f"{path}: expected a file of weights of PyTorch, Keras or Detectron, got {what}")
 

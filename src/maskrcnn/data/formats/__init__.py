@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from maskrcnn.data.dataset import Dataset
-from maskrcnn.data.formats import coco, via
+from maskrcnn.data.formats import cis680, coco, pose_bowl, via
+from maskrcnn.data.formats.archives import unpacked
 from maskrcnn.data.formats.place import Place
 from maskrcnn.data.formats.reading import Fault, Pictures, Reading, refuse
 from maskrcnn.errors import AnnotationError, FormatError
@@ -41,6 +42,8 @@ class Format(NamedTuple):
 FORMATS: dict[str, Format] = {
     "via": Format("VGG Image Annotator", via.find, via.read),
     "coco": Format("COCO instances", coco.find, coco.read),
+    "pose-bowl": Format("Pose Bowl", pose_bowl.find, pose_bowl.read),
+    "cis680": Format("CIS 680", cis680.find, cis680.read),
 }
 """Every kind of annotation that is read, by the name that `--format` takes."""
 
@@ -63,7 +66,7 @@ def open_dataset(
     """Open annotated pictures, whatever their format.
 
     Args:
-        path: An annotation file, or a folder that is a set or holds one.
+        path: An annotation file, a folder that is a set or holds one, or an archive of one.
         format: One of `FORMATS`, where it is not to be recognised.
         pictures: With `optional`, a picture may be missing until it is asked for, where the annotations say
             its size (COCO does, VIA does not).
@@ -77,7 +80,7 @@ def open_dataset(
     """
     if format is not None and format not in FORMATS:
         raise FormatError(f"format: expected one of {', '.join(FORMATS)}, got {format!r}")
-    path = Path(path)
+    path = unpacked(Path(path))
     if not path.exists():
         raise FormatError(f"{path}: expected an annotation file or a folder with one, got no such file or folder")
     place = Place(path)
