@@ -102,6 +102,21 @@ def read_labels(path: str | Path) -> NDArray[np.generic]:
     with _decoding(path):
         array = _stored_tiff(path) if _is_tiff(path) else _stored_pillow(path)
     return array[..., 0] if array.shape[2:] == (1,) else array
+def read_alpha(path: str | Path) -> NDArray[np.uint8]:
+    """Read how opaque a picture is, upright.
+
+    Returns:
+        (H, W) uint8, 255 where nothing shines through.
+
+    Raises:
+        ImageError: There is no such file, it is no picture, it is broken or cut off, or it has no alpha.
+    """
+    path = Path(path)
+    with _decoding(path), Image.open(path) as image:
+        if "A" not in image.getbands() and "transparency" not in image.info:
+            raise ImageError(f"{path}: expected a picture with alpha, got one of {'+'.join(image.getbands())}")
+        alpha = np.array(image.convert("RGBA").getchannel("A"))
+        return np.ascontiguousarray(_turn(alpha[..., None], _orientation(image))[..., 0])
 
 
 def to_array(image: str | Path | Image.Image | NDArray[np.generic]) -> NDArray[np.generic]:

@@ -5,7 +5,6 @@ References: HDF5 file format; Keras, `save_weights` and `save` in the format `h5
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,10 +14,10 @@ import torch
 from torch import Tensor
 
 from maskrcnn.errors import WeightsError
+from maskrcnn.hdf5 import h5py_for, is_here
 
 _MOST_GROWTH = 8  # times the file's size that all tensors together may have; weights hardly compress
 _DEEPEST = 12  # groups inside groups
-_FILTERS = frozenset({1, 2, 3})  # deflate, shuffle, checksum: those that come with the library
 _NUMBERS = frozenset("fiu")
 
 
@@ -36,12 +35,7 @@ def read_h5(path: Path) -> dict[str, Tensor]:
     Raises:
         WeightsError: The file is broken, points out of itself, or claims more than it holds; or h5py is missing.
     """
-    try:
-        h5py: Any = importlib.import_module("h5py")
-    except ImportError:
-        raise WeightsError(
-            f"{path}: expected h5py to read a file of Keras, got none; pip install maskrcnn[h5]"
-        ) from None
+    h5py = h5py_for(path, WeightsError)
     try:
         with h5py.File(path, "r") as file:
             found = dict(_walk(h5py, file, _Place(path, "", ())))
@@ -68,16 +62,9 @@ def _walk(h5py: Any, group: Any, place: _Place) -> Iterator[tuple[str, Any]]:
             continue
         if not isinstance(item, h5py.Dataset) or item.shape is None or item.dtype.kind not in _NUMBERS:
             raise WeightsError(f"{place.path}: {name}: expected a tensor of numbers, got another kind of data")
-        if not _is_here(item):
+        if not is_here(item):
             raise WeightsError(f"{place.path}: {name}: expected numbers in this file, got ones that lie elsewhere")
         yield name, item
-
-
-def _is_here(dataset: Any) -> bool:
-    """Tell whether the library finds the numbers in the file, with no plug-in to unpack them."""
-    plan = dataset.id.get_create_plist()
-    filters = {plan.get_filter(i)[0] for i in range(plan.get_nfilters())}
-    return not dataset.is_virtual and not dataset.external and filters <= _FILTERS
 
 
 def _check_total(path: Path, found: dict[str, Any]) -> None:

@@ -13,6 +13,7 @@ from torch import Tensor
 from maskrcnn.config import ModelConfig
 from maskrcnn.errors import ConfigError, WeightsError
 from maskrcnn.model.account import compare, listed, settle
+from maskrcnn.pickles import PickledArray, read_pickle
 from maskrcnn.settings import merge
 from maskrcnn.zoo.checkpoints import check_tensor, read_checkpoint
 from maskrcnn.zoo.detectron import DETECTRON, DETECTRON_BACKBONE
@@ -26,7 +27,6 @@ from maskrcnn.zoo.ledger import Entry
 from maskrcnn.zoo.measure import anchors_of, check_essentials, classes_of, measure_backbone, measure_model
 from maskrcnn.zoo.mmdetection import MMDETECTION
 from maskrcnn.zoo.names import find, find_reason
-from maskrcnn.zoo.pickles import PickledArray, read_pickle
 from maskrcnn.zoo.shapes import shapes_of
 from maskrcnn.zoo.torchvision import TORCHVISION, TORCHVISION_BACKBONE
 
@@ -116,6 +116,8 @@ def _open(path: Path) -> Found:
         return _found(path, read_checkpoint(path))
     if start.startswith(PICKLES):
         return _found(path, read_pickle(path))
+    if start.startswith(_PICKLES):
+        return _found(path, read_pickle(path, WeightsError))
     what = f"one that starts with {start[:8]!r}" if start else "an empty one"
     raise WeightsError(f"{path}: expected a file of weights of PyTorch, Keras or Detectron, got {what}")
 

@@ -24,6 +24,8 @@ from maskrcnn.data.formats import (
     vistas,
     voc,
 )
+from maskrcnn.data.formats import cis680, coco, geotiff, pose_bowl, via
+from maskrcnn.data.formats.archives import unpacked
 from maskrcnn.data.formats.place import Place
 from maskrcnn.data.formats.reading import Fault, Pictures, Reading, refuse
 from maskrcnn.errors import AnnotationError, FormatError
@@ -67,6 +69,9 @@ FORMATS: dict[str, Format] = {
     "open-images": Format("Open Images", open_images.find, open_images.read),
     "vistas": Format("Mapillary Vistas", vistas.find, vistas.read),
     "voc": Format("Pascal VOC", voc.find, voc.read),
+    "pose-bowl": Format("Pose Bowl", pose_bowl.find, pose_bowl.read),
+    "geotiff": Format("GeoTIFF with outlines", geotiff.find, geotiff.read),
+    "cis680": Format("CIS 680", cis680.find, cis680.read),
 }
 """Every kind of annotation that is read, by the name that `--format` takes."""
 
@@ -90,7 +95,7 @@ def open_dataset(
     """Open annotated pictures, whatever their format.
 
     Args:
-        path: An annotation file, or a folder that is a set or holds one.
+        path: An annotation file, a folder that is a set or holds one, or an archive of one.
         format: One of `FORMATS`, where it is not to be recognised.
         pictures: With `optional`, a picture may be missing until it is asked for, where the annotations say
             its size (COCO does, VIA does not).
@@ -106,7 +111,7 @@ def open_dataset(
     """
     if format is not None and format not in FORMATS:
         raise FormatError(f"format: expected one of {', '.join(FORMATS)}, got {format!r}")
-    path = Path(path)
+    path = unpacked(Path(path))
     if not path.exists():
         raise FormatError(f"{path}: expected an annotation file or a folder with one, got no such file or folder")
     place = Place(path)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import os
 import pickle
 import struct
@@ -11,14 +12,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from maskrcnn.errors import WeightsError
-from maskrcnn.zoo.pickles import PickledArray, read_pickle
+from maskrcnn.errors import AnnotationError, WeightsError
+from maskrcnn.pickles import PickledArray, read_array_rows, read_pickle
 
 
 def read(tmp_path: Path, content: bytes) -> Any:
     path = tmp_path / "file.pkl"
     path.write_bytes(content)
-    return read_pickle(path)
+    return read_pickle(path, WeightsError)
 
 
 # ---- what may be in a pickle
@@ -170,3 +171,76 @@ def test_an_array_holds_no_second_copy_until_it_is_asked(tmp_path: Path) -> None
     copy = array.numpy()
     copy[0] = 5
     assert array.numpy().tolist() == [1, 1, 1]
+
+
+# ---- arrays of objects
+
+
+def rows(tmp_path: Path, content: bytes) -> list[np.ndarray]:
+    path = tmp_path / "file.npy"
+    path.write_bytes(content)
+    return read_array_rows(path, AnnotationError)
+
+
+def npy(array: np.ndarray) -> bytes:
+    out = io.BytesIO()
+    np.save(out, array, allow_pickle=True)
+    return out.getvalue()
+
+
+def objects(*items: Any) -> np.ndarray:
+    array = np.empty(len(items), dtype=object)
+    array[:] = items
+    return array
+
+
+def test_rows_of_different_lengths_come_back(tmp_path: Path) -> None:
+    items = [np.array([1, 3]), np.array([2], np.uint8), np.zeros(0, np.int32), [1, 2, 3], np.int64(4), 5]
+    read_back = rows(tmp_path, npy(objects(*items)))
+    assert [row.tolist() for row in read_back] == [[1, 3], [2], [], [1, 2, 3], 4, 5]
+    boxes = [np.array([[0, 1, 2.5, 3]], np.float32), np.zeros((0, 4), np.float32), np.ones((3, 4), np.float32)]
+    read_back = rows(tmp_path, npy(objects(*boxes)))
+    assert all(np.array_equal(a, b) and a.dtype == b.dtype for a, b in zip(read_back, boxes, strict=True))
+
+
+def test_rows_of_one_length_become_a_table_and_are_rows_again(tmp_path: Path) -> None:
+    table = np.array([[1, 2], [3, 4], [5, 6]], dtype=object)
+    assert [row.tolist() for row in rows(tmp_path, npy(table))] == [[1, 2], [3, 4], [5, 6]]
+    assert [row.tolist() for row in rows(tmp_path, npy(table.reshape(3, 2, 1)))][2] == [5, 6]
+    assert [row.tolist() for row in rows(tmp_path, npy(np.arange(6.0).reshape(3, 2)))] == [[0, 1], [2, 3], [4, 5]]
+
+
+def repeated(count: int) -> bytes:
+    """Name one list many times."""
+    long = [1] * count
+    return npy(objects(*[[long] * count] * count))
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (npy(objects("text", 1)), "an item of type str"),
+        (npy(objects({"a": 1}, 1)), "an item of type dict"),
+        (repeated(300), "more numbers than the file has bytes"),
+        (npy(objects([1, [2, 3]], 1)), "got .*inhomogeneous"),
+        (npy(np.array(None, dtype=object)), "a single object"),
+        (npy(objects(1, 2))[:-4], "got"),
+        (npy(np.zeros(5))[:-8], "an array of shape|got"),
+        (npy(np.zeros(5)).replace(b"(5,)", b"(5000000,)"), "got"),
+        (npy(objects(1, 2)).replace(b"(2,)", b"(3,)"), "something else than its first line says"),
+        (b"\x93NUMPY\x01\x00\xff\xff{'descr'", "got"),
+        (b"", "got"),
+        (b"PK\x03\x04", "got"),
+    ],
+)
+def test_broken_arrays_of_objects_end_in_a_sentence(content: bytes, why: str, tmp_path: Path) -> None:
+    with pytest.raises(AnnotationError, match=rf"file\.npy: expected a pickle of arrays.*{why}"):
+        rows(tmp_path, content)
+
+
+def test_a_program_among_the_objects_is_not_run(tmp_path: Path) -> None:
+    mark = tmp_path / "was-here"
+    content = npy(objects(Malice(os.system, f"touch {mark}"), 1))
+    with pytest.raises(AnnotationError, match=r"the program \w+\.system"):
+        rows(tmp_path, content)
+    assert not mark.exists()
