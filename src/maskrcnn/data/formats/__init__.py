@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from maskrcnn.data.dataset import Dataset
-from maskrcnn.data.formats import coco, via
+from maskrcnn.data.formats import coco, createml, cvat, labelme, labelme_xml, via, vott, yolo
 from maskrcnn.data.formats.place import Place
 from maskrcnn.data.formats.reading import Fault, Pictures, Reading, refuse
 from maskrcnn.errors import AnnotationError, FormatError
@@ -41,10 +41,16 @@ class Format(NamedTuple):
 FORMATS: dict[str, Format] = {
     "via": Format("VGG Image Annotator", via.find, via.read),
     "coco": Format("COCO instances", coco.find, coco.read),
+    "labelme": Format("LabelMe", labelme.find, labelme.read),
+    "labelme-xml": Format("LabelMe's web tool", labelme_xml.find, labelme_xml.read),
+    "cvat": Format("CVAT", cvat.find, cvat.read),
+    "yolo": Format("YOLO", yolo.find, yolo.read),
+    "vott": Format("VoTT", vott.find, vott.read),
+    "createml": Format("Create ML", createml.find, createml.read),
 }
 """Every kind of annotation that is read, by the name that `--format` takes."""
 
-USUAL_NAMES = {via.USUAL_NAME: "via"}
+USUAL_NAMES = dict.fromkeys(via.USUAL_NAMES, "via")
 """Files whose name alone says what a folder is, whatever else lies in it."""
 
 
