@@ -9,7 +9,7 @@ from pathlib import Path
 
 from maskrcnn.data.dataset import Dataset
 from maskrcnn.data.formats.coco_results import Result, to_coco_results, write_results
-from maskrcnn.data.formats.via import ONLY_CLASS
+from maskrcnn.data.formats.drawings import ONLY_CLASS
 from maskrcnn.errors import InputError
 from maskrcnn.evaluation.coco import Metrics, evaluate_results, write
 from maskrcnn.prediction import Predictor, load

@@ -26,6 +26,7 @@ from maskrcnn.data.formats import (
 )
 from maskrcnn.data.formats import cis680, coco, geotiff, pose_bowl, via
 from maskrcnn.data.formats.archives import unpacked
+from maskrcnn.data.formats import coco, createml, cvat, labelme, labelme_xml, via, vott, yolo
 from maskrcnn.data.formats.place import Place
 from maskrcnn.data.formats.reading import Fault, Pictures, Reading, refuse
 from maskrcnn.errors import AnnotationError, FormatError
@@ -72,10 +73,16 @@ FORMATS: dict[str, Format] = {
     "pose-bowl": Format("Pose Bowl", pose_bowl.find, pose_bowl.read),
     "geotiff": Format("GeoTIFF with outlines", geotiff.find, geotiff.read),
     "cis680": Format("CIS 680", cis680.find, cis680.read),
+    "labelme": Format("LabelMe", labelme.find, labelme.read),
+    "labelme-xml": Format("LabelMe's web tool", labelme_xml.find, labelme_xml.read),
+    "cvat": Format("CVAT", cvat.find, cvat.read),
+    "yolo": Format("YOLO", yolo.find, yolo.read),
+    "vott": Format("VoTT", vott.find, vott.read),
+    "createml": Format("Create ML", createml.find, createml.read),
 }
 """Every kind of annotation that is read, by the name that `--format` takes."""
 
-USUAL_NAMES = {via.USUAL_NAME: "via"}
+USUAL_NAMES = dict.fromkeys(via.USUAL_NAMES, "via")
 """Files whose name alone says what a folder is, whatever else lies in it."""
 
 
