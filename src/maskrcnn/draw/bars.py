@@ -145,4 +145,15 @@ def _whole_ticks(high: float) -> list[float]:
 
 
 def _grouped(axis: Axis, marks: Sequence[float]) -> tuple[Tick, ...]:
-    return tuple(Tick(axis.at(mark), f"{mark:,.0f}") for mark in marks)
+    return tuple(Tick(axis.at(mark), _short(mark)) for mark in marks)
+
+
+def _short(value: float) -> str:
+    """Write a whole number so that it has room beside an axis.
+
+    >>> _short(9500.0), _short(20000.0), _short(1500000.0)
+    ('9,500', '20k', '1.5M')
+    """
+    if value < 10_000:
+        return f"{value:,.0f}"
+    return f"{value / 1e3:g}k" if value < 1_000_000 else f"{value / 1e6:g}M"

@@ -14,6 +14,24 @@ from PIL import Image
 from maskrcnn.draw.chart import Chart, layout
 from maskrcnn.files import write_text
 
+_FEW_COLOURS = 256
+
+
+class Share(float):
+    """A part of a whole, 0 to 1, that is written as a percentage.
+
+    >>> [str(Share(part)) for part in (0, 0.0004, 0.25, 0.9999, 1)]
+    ['0 %', '< 0.1 %', '25.0 %', '> 99.9 %', '100 %']
+    """
+
+    def __str__(self) -> str:
+        if float(self) in (0.0, 1.0):
+            return f"{100 * self:.0f} %"
+        if self < 0.001:
+            return "< 0.1 %"
+        return "> 99.9 %" if self > 0.999 else f"{100 * self:.1f} %"
+
+
 Cell = str | int | float | None
 
 
@@ -134,15 +152,17 @@ def write_report(report: ReportData, path: Path | str) -> None:
 
 
 def data_uri(image: Image.Image, quality: int = 90) -> str:
-    """Put a picture into a link: PNG or JPEG of a quality from 1 to 95, whichever is smaller.
+    """Put a picture into a link: JPEG of a quality from 1 to 95, or PNG where it has few colours and that is smaller.
 
     >>> data_uri(Image.new("RGB", (8, 8)))[:22]
     'data:image/png;base64,'
     """
+    picture = image.convert("RGB")
+    kinds = ("PNG", "JPEG") if picture.getcolors(_FEW_COLOURS) else ("JPEG",)
     files = []
-    for kind in ("PNG", "JPEG"):
+    for kind in kinds:
         buffer = io.BytesIO()
-        image.convert("RGB").save(buffer, kind, quality=quality, subsampling=0, optimize=True)
+        picture.save(buffer, kind, quality=quality, subsampling=0, optimize=True)
         files.append((len(buffer.getvalue()), kind.lower(), buffer.getvalue()))
     _, kind, content = min(files)
     return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"
@@ -151,6 +171,6 @@ def data_uri(image: Image.Image, quality: int = 90) -> str:
 def _cell(value: Cell, digits: int = 3) -> str:
     if value is None:
         return "-"
-    if isinstance(value, int):
-        return f"{value:,}"
-    return f"{value:.{digits}f}" if isinstance(value, float) else value
+    if isinstance(value, Share | str):
+        return str(value)
+    return f"{value:,}" if isinstance(value, int) else f"{value:.{digits}f}"

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from maskrcnn.data.dataset import Dataset
 from maskrcnn.draw.bars import TIMES, Plot, layout_bars, layout_dots
-from maskrcnn.draw.page import Cell, Headline, Table
+from maskrcnn.draw.page import Cell, Headline, Share, Table
 from maskrcnn.draw.palette import RGB, palette
 from maskrcnn.inspection.anchors import Fit, Setting
 from maskrcnn.inspection.pictures import Crop, Shot
@@ -31,13 +31,24 @@ FEW_SIZES = 3  # sizes of pictures that need no drawing
 
 
 class ClassRow(NamedTuple):
-    """A class in the table: its name, its colour in the pictures, and its numbers."""
+    """A class in the table.
+
+    Attributes:
+        name: What it is called.
+        colour: Its colour in the pictures, as CSS has it.
+        supercategory: The wider class; empty where there is none.
+        numbers: Its objects.
+        share: Of all objects.
+        part: Of the objects of the most frequent class.
+        looked_for: In how many pictures it was looked for.
+    """
 
     name: str
     colour: str
     supercategory: str
     numbers: ClassNumbers
-    bar: float
+    share: Share
+    part: Share
     looked_for: int
 
 
@@ -164,19 +175,6 @@ def _css(colour: RGB) -> str:
     return "#{:02x}{:02x}{:02x}".format(*colour)
 
 
-def share_of(part: float) -> str:
-    """Write a share.
-
-    >>> share_of(0.0), share_of(0.0004), share_of(0.25), share_of(0.9999)
-    ('0 %', '< 0.1 %', '25.0 %', '> 99.9 %')
-    """
-    if 0 < part < 0.001:
-        return "< 0.1 %"
-    if 0.999 < part < 1:
-        return "> 99.9 %"
-    return f"{100 * part:.1f} %" if part % 1 else f"{100 * part:.0f} %"
-
-
 def _many(number: int, noun: str) -> str:
     plural = "es" if noun.endswith("s") else "s"
     return f"{number:,} {noun}{'' if number == 1 else plural}"
@@ -211,12 +209,8 @@ def _headlines(seen: Seen, numbers: Sequence[ClassNumbers], counts: NDArray[np.i
         span = f"{pixels_of(float(lengths.min()))} to {pixels_of(float(lengths.max()))} px"
         headlines.append(Headline(f"{pixels_of(float(np.median(lengths)))} px", "median object", span))
         setting, _, fit = seen.fits[0]
-        low = setting.rpn.positive_iou
-        headlines.append(
-            Headline(
-                share_of(float((fit.iou < low).mean())), "no anchor can match", f"IoU below {low:g}, {setting.name}"
-            )
-        )
+        low = [f"{Share((fit.iou < limit).mean())} below {limit:g}" for limit in _limits(setting)]
+        headlines.append(Headline(f"{fit.iou.mean():.2f}", "IoU of the best anchor", f"mean; {', '.join(low)}"))
     return headlines
 
 
@@ -260,7 +254,8 @@ def _class_rows(seen: Seen, numbers: Sequence[ClassNumbers], colours: Sequence[s
             colours[each.label],
             seen.dataset.supercategories[each.label],
             each,
-            each.objects / most,
+            Share(each.share),
+            Share(each.objects / most),
             int(seen.survey.looked_for[each.label]),
         )
         for each in numbers
@@ -285,40 +280,32 @@ def _size_table(survey: Survey) -> Table:
     sizes = picture_sizes(survey.size_hw)
     total = len(survey.size_hw)
     rows: list[list[Cell]] = [
-        [f"{size.size_hw[0]:,} {TIMES} {size.size_hw[1]:,}", size.pictures, share_of(size.pictures / total)]
+        [f"{size.size_hw[0]} {TIMES} {size.size_hw[1]}", size.pictures, Share(size.pictures / total)]
         for size in sizes[:MOST_VALUES]
     ]
     rest = sizes[MOST_VALUES:]
     if rest:
         pictures = sum(size.pictures for size in rest)
-        rows.append([f"{len(rest):,} other sizes", pictures, share_of(pictures / total)])
+        rows.append([f"{len(rest):,} other sizes", pictures, Share(pictures / total)])
     return Table("Most frequent sizes of pictures", [f"height {TIMES} width", "pictures", "share"], rows)
 
 
 def _fit_row(setting: Setting, boxes: NDArray[np.float64], fit: Fit) -> FitRow:
-    positive, negative = setting.rpn.positive_iou, setting.rpn.negative_iou
+    limits = _limits(setting)
     rows: list[list[Cell]] = []
     for level, sizes in enumerate(setting.anchors.sizes):
         own = fit.iou[fit.level == level]
         label = ", ".join(f"{size:g}" for size in sizes)
-        rows.append([f"P{level + 2}", STRIDES[level], label, *_fit_cells(own, len(fit.iou), positive, negative)])
-    rows.append(["all", None, "", *_fit_cells(fit.iou, len(fit.iou), positive, negative)])
+        rows.append([f"P{level + 2}", label, *_fit_cells(own, len(fit.iou), limits)])
+    rows.append(["all", "", *_fit_cells(fit.iou, len(fit.iou), limits)])
     ratios = ", ".join(f"{ratio:g}" for ratio in setting.anchors.ratios)
+    low = [f"below\n{limit:g}" for limit in limits]
     table = Table(
         f"Anchors: {setting.name}",
-        [
-            "level",
-            "stride",
-            "anchor\npx",
-            "best for\nobjects",
-            "share",
-            "mean IoU",
-            f"below {positive:g}",
-            f"below {negative:g}",
-        ],
+        ["level", "anchor\npx", "best for\nobjects", "share", "mean\nIoU", *low],
         rows,
-        f"Short edge {setting.input.min_size}, long edge at most {setting.input.max_size} pixels; "
-        f"height / width of anchors {ratios}.",
+        f"Short edge {setting.input.min_size}, long edge at most {setting.input.max_size} pixels; height / width of "
+        f"anchors {ratios}; {', '.join(str(stride) for stride in STRIDES)} pixels from anchor to anchor on P2 to P6.",
         digits=2,
     )
     lengths = np.sqrt((boxes[:, 2:] - boxes[:, :2]).prod(axis=1))
@@ -327,16 +314,25 @@ def _fit_row(setting: Setting, boxes: NDArray[np.float64], fit: Fit) -> FitRow:
     return FitRow(setting, table, plot)
 
 
-def _fit_cells(iou: NDArray[np.float64], objects: int, positive: float, negative: float) -> list[Cell]:
+def _limits(setting: Setting) -> tuple[float, float]:
+    """Return the overlaps below which no anchor matches, and below which an anchor is background."""
+    return setting.rpn.positive_iou, setting.rpn.negative_iou
+
+
+def _fit_cells(iou: NDArray[np.float64], objects: int, limits: Sequence[float]) -> list[Cell]:
     if not len(iou):
-        return [0, share_of(0.0), None, None, None]
-    below = [share_of(float((iou < limit).mean())) for limit in (positive, negative)]
-    return [len(iou), share_of(len(iou) / objects), float(iou.mean()), *below]
+        return [0, Share(0), None, *(None for _ in limits)]
+    below = [Share((iou < limit).mean()) for limit in limits]
+    return [len(iou), Share(len(iou) / objects), float(iou.mean()), *below]
+
+
+def _whole(value: float) -> Cell:
+    return int(value) if value == int(value) else value
 
 
 def _pixel_table(pixels: Pixels) -> Table:
     rows: list[list[Cell]] = [
-        [f"{i}", band.mean, band.std, f"{band.low:g}", f"{band.high:g}"] for i, band in enumerate(pixels.bands, 1)
+        [f"{i}", band.mean, band.std, _whole(band.low), _whole(band.high)] for i, band in enumerate(pixels.bands, 1)
     ]
     return Table(
         "Pixels",
@@ -349,12 +345,10 @@ def _pixel_table(pixels: Pixels) -> Table:
 
 def _column_table(name: str, values: Counter[str]) -> Table:
     total = values.total()
-    rows: list[list[Cell]] = [
-        [value, count, share_of(count / total)] for value, count in values.most_common(MOST_VALUES)
-    ]
+    rows: list[list[Cell]] = [[value, count, Share(count / total)] for value, count in values.most_common(MOST_VALUES)]
     if len(values) > MOST_VALUES:
         rest = total - sum(count for _, count in values.most_common(MOST_VALUES))
-        rows.append([f"{len(values) - MOST_VALUES:,} other values", rest, share_of(rest / total)])
+        rows.append([f"{len(values) - MOST_VALUES:,} other values", rest, Share(rest / total)])
     return Table(name, ["value", "pictures", "share"], rows, f"{_many(len(values), 'value')}.")
 
 

@@ -113,6 +113,7 @@ class _Gauge:
                 self.gaps += 1
                 pixels = pixels[finite][None]
             if pixels.size:
-                self.lows.append(pixels.min(axis=(0, 1)).astype(np.float64))
-                self.highs.append(pixels.max(axis=(0, 1)).astype(np.float64))
+                bands = [pixels[..., i] for i in range(pixels.shape[2])]
+                self.lows.append(np.array([band.min() for band in bands], dtype=np.float64))
+                self.highs.append(np.array([band.max() for band in bands], dtype=np.float64))
                 yield pixels

@@ -14,7 +14,7 @@ from maskrcnn.draw.page import render
 from maskrcnn.errors import InputError
 from maskrcnn.files import make_folder, replacing, write_text
 from maskrcnn.inspection.anchors import fit, seen_boxes, settings
-from maskrcnn.inspection.contents import Seen, contents, share_of
+from maskrcnn.inspection.contents import Seen, contents
 from maskrcnn.inspection.pictures import MOST_NAMES, Shot, choose_pictures, cut_out, shoot
 from maskrcnn.inspection.pixels import measure
 from maskrcnn.inspection.plots import pixels_of
@@ -79,7 +79,7 @@ def data_page(seen: Seen) -> str:
     return render(
         "data.html",
         "maskrcnn.inspection",
-        filters={"pixels": pixels_of, "share": share_of},
+        filters={"pixels": pixels_of},
         page=contents(seen),
         on_page=ON_PAGE,
         most_names=MOST_NAMES,

@@ -98,12 +98,14 @@ def band_statistics(images: Iterable[NDArray[np.generic]]) -> tuple[NDArray[np.f
     >>> band_statistics([np.zeros((1, 2, 1)), np.full((4, 4, 1), 2)])
     (array([1.]), array([1.]))
     """
-    moments = []
-    for image in images:
-        pixels = image.reshape(-1, image.shape[-1]).astype(np.float64)
-        moments.append((pixels.mean(axis=0), (pixels**2).mean(axis=0)))
-    mean, square = np.mean(moments, axis=0)
+    mean, square = np.mean([_moments(image) for image in images], axis=0)
     return mean, np.sqrt(np.maximum(square - mean**2, 1e-12))
+
+
+def _moments(image: NDArray[np.generic]) -> tuple[list[float], list[float]]:
+    """Return the mean of each band and of its square; band by band, which is far faster than along the last axis."""
+    bands = [image[..., i].astype(np.float64).ravel() for i in range(image.shape[-1])]
+    return [float(band.mean()) for band in bands], [float(band @ band) / band.size for band in bands]
 
 
 def object_sides(dataset: Dataset, config: InputConfig) -> NDArray[np.float64]:
