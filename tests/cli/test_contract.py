@@ -31,6 +31,7 @@ CONTRACT = {
     "maskrcnn data split": "DATA OUT --val --test --by --seed --pictures --format --classes",
     "maskrcnn data merge": "DATA --out --pictures --format --classes",
     "maskrcnn data sample": "DATA OUT --count --by --seed --pictures --format --classes",
+    "maskrcnn data show": "DATA --out --open --count --seed --format",
     "maskrcnn weights": "",
     "maskrcnn weights list": "--json",
     "maskrcnn weights info": "FILE",
@@ -45,6 +46,7 @@ DEFAULTS = {
     "maskrcnn data split": {"val": 0.2, "test": 0, "by": "random", "seed": 0, "pictures": "keep"},
     "maskrcnn data merge": {"pictures": "keep", "format_": None, "classes": None},
     "maskrcnn data sample": {"by": "random", "seed": 0, "pictures": "keep"},
+    "maskrcnn data show": {"out": None, "open_": False, "count": 24, "seed": 0, "format_": None},
     "maskrcnn weights list": {"json_": False},
     "maskrcnn weights convert": {"classes": None, "to": "maskrcnn"},
 }
@@ -112,6 +114,7 @@ def example_lines(path: str) -> list[list[str]]:
         *("maskrcnn", "maskrcnn train", "maskrcnn evaluate", "maskrcnn predict", "maskrcnn data synth"),
         "maskrcnn data compose",
         *("maskrcnn data split", "maskrcnn data merge", "maskrcnn data sample"),
+        "maskrcnn data show",
         *("maskrcnn weights list", "maskrcnn weights info", "maskrcnn weights convert"),
     ],
 )

@@ -12,6 +12,7 @@ from maskrcnn.version import __version__
 PAGES = [
     *("", "train", "evaluate", "predict", "demo", "data", "data synth"),
     *("data split", "data merge", "data sample"),
+    *("", "train", "evaluate", "predict", "demo", "data", "data synth", "data show"),
     *("weights", "weights list", "weights info", "weights convert"),
 ]
 HEAVY = ("torch", "lightning", "faster_coco_eval", "numpy", "PIL", "maskrcnn.config")

@@ -126,7 +126,7 @@ def thin(curve: Curve, most: int = MOST_POINTS) -> tuple[NDArray[np.float64], ND
 
 
 @dataclass(frozen=True)
-class _Axis:
+class Axis:
     """Values from `low` to `high` laid between two places of the drawing."""
 
     low: float
@@ -135,9 +135,11 @@ class _Axis:
     stop: float
 
     def at(self, value: float) -> float:
+        """Return where a value is in the drawing."""
         return self.start + (value - self.low) / (self.high - self.low) * (self.stop - self.start)
 
     def ticks(self, marks: Sequence[float]) -> tuple[Tick, ...]:
+        """Mark numbers on the axis, each as itself."""
         return tuple(Tick(self.at(mark), f"{mark:g}") for mark in marks)
 
 
@@ -148,8 +150,8 @@ def layout(chart: Chart, width: int = 420, height: int = 250) -> Drawing:
     x_end = max((float(x.max(initial=1.0)) for x, _, _ in thinned), default=1.0)
     y_end = max((float(y.max(initial=1e-6)) for _, y, _ in thinned), default=1.0)
     y_marks = ticks(0.0, y_end if chart.y_max is None else chart.y_max, 5)
-    x_axis = _Axis(0.0, x_end, left, right)
-    y_axis = _Axis(0.0, y_marks[-1], bottom, top)
+    x_axis = Axis(0.0, x_end, left, right)
+    y_axis = Axis(0.0, y_marks[-1], bottom, top)
     run = max((run for _, _, run in thinned), default=1)
     return Drawing(
         chart,
@@ -162,7 +164,7 @@ def layout(chart: Chart, width: int = 420, height: int = 250) -> Drawing:
     )
 
 
-def _line(curve: Curve, x: NDArray[np.float64], y: NDArray[np.float64], x_axis: _Axis, y_axis: _Axis) -> Line:
+def _line(curve: Curve, x: NDArray[np.float64], y: NDArray[np.float64], x_axis: Axis, y_axis: Axis) -> Line:
     pairs = list(zip(x.tolist(), y.tolist(), strict=True))
     return Line(
         curve.name,

@@ -24,22 +24,30 @@ def side_by_side(images: Sequence[Image.Image], titles: Sequence[str]) -> Image.
     Raises:
         InputError: The titles are not one a picture, or there is no picture.
     """
-    if len(titles) != len(images):
-        raise InputError(f"titles: expected {len(images)}, one a picture, got {len(titles)}")
+    _check_titles(images, titles)
     return _grid([_titled(image, title) for image, title in zip(images, titles, strict=True)], len(images))
 
 
-def contact_sheet(images: Sequence[Image.Image], columns: int) -> Image.Image:
+def contact_sheet(images: Sequence[Image.Image], columns: int, titles: Sequence[str] = ()) -> Image.Image:
     """Put pictures in rows, unscaled, each in the middle of a cell as large as the largest.
 
     Args:
         images: The pictures, row by row.
         columns: Pictures a row.
+        titles: One a picture, to be written above it, or none at all.
 
     Raises:
-        InputError: There is no picture or no column.
+        InputError: There is no picture or no column, or the titles are not one a picture.
     """
-    return _grid(images, columns)
+    if not titles:
+        return _grid(images, columns)
+    _check_titles(images, titles)
+    return _grid([_titled(image, title) for image, title in zip(images, titles, strict=True)], columns)
+
+
+def _check_titles(images: Sequence[Image.Image], titles: Sequence[str]) -> None:
+    if len(titles) != len(images):
+        raise InputError(f"titles: expected {len(images)}, one a picture, got {len(titles)}")
 
 
 def _grid(images: Sequence[Image.Image], columns: int) -> Image.Image:

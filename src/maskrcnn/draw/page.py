@@ -1,17 +1,36 @@
-"""A report as one HTML file that needs nothing else: pictures and charts are inside it."""
+"""Pages as one HTML file that needs nothing else: pictures and charts are inside it."""
 
 from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 from PIL import Image
 
 from maskrcnn.draw.chart import Chart, layout
 from maskrcnn.files import write_text
+
+_FEW_COLOURS = 256
+
+
+class Share(float):
+    """A part of a whole, 0 to 1, that is written as a percentage.
+
+    >>> [str(Share(part)) for part in (0, 0.0004, 0.25, 0.9999, 1)]
+    ['0 %', '< 0.1 %', '25.0 %', '> 99.9 %', '100 %']
+    """
+
+    def __str__(self) -> str:
+        if float(self) in (0.0, 1.0):
+            return f"{100 * self:.0f} %"
+        if self < 0.001:
+            return "< 0.1 %"
+        return "> 99.9 %" if self > 0.999 else f"{100 * self:.1f} %"
+
 
 Cell = str | int | float | None
 
@@ -32,14 +51,16 @@ class Table:
     Attributes:
         title: What the table shows.
         columns: Heading of every column.
-        rows: One cell a column; a float is shown with three digits, None as a dash.
+        rows: One cell a column; None is shown as a dash.
         note: What holds for all of its numbers.
+        digits: How many a float is shown with, behind the point.
     """
 
     title: str
     columns: Sequence[str]
     rows: Sequence[Sequence[Cell]]
     note: str = ""
+    digits: int = 3
 
 
 @dataclass(frozen=True)
@@ -87,18 +108,38 @@ class ReportData:
 
 def report_page(report: ReportData) -> str:
     """Make the page, a whole HTML document."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
+    drawings = [layout(chart) for chart in report.charts]
+    return render("report.html", report=report, drawings=drawings)
+
+
+def render(
+    template: str,
+    room: str = "maskrcnn.draw",
+    filters: Mapping[str, Callable[..., str]] = MappingProxyType({}),
+    **values: object,
+) -> str:
+    """Fill a template of a room, which may extend `base.html` and import `parts.html` of this one.
+
+    Every value is escaped; half a surrogate pair, which names from JSON may have, is written as such.
+
+    Args:
+        template: The file's name in the room's `templates`.
+        room: The package.
+        filters: What the template may write values with, beside `cell` and `data_uri`.
+        values: What the template names.
+    """
+    from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
-        loader=PackageLoader("maskrcnn.draw"),
+        loader=ChoiceLoader([PackageLoader(each) for each in dict.fromkeys((room, "maskrcnn.draw"))]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(cell=_cell, data_uri=data_uri)
-    drawings = [layout(chart) for chart in report.charts]
-    return environment.get_template("report.html").render(report=report, drawings=drawings)
+    environment.filters.update({"cell": _cell, "data_uri": data_uri, **filters})
+    page = environment.get_template(template).render(**values)
+    return page.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def write_report(report: ReportData, path: Path | str) -> None:
@@ -110,22 +151,26 @@ def write_report(report: ReportData, path: Path | str) -> None:
     write_text(Path(path), report_page(report))
 
 
-def data_uri(image: Image.Image) -> str:
-    """Put a picture into a link: PNG or JPEG, whichever is smaller.
+def data_uri(image: Image.Image, quality: int = 90) -> str:
+    """Put a picture into a link: JPEG of a quality from 1 to 95, or PNG where it has few colours and that is smaller.
 
     >>> data_uri(Image.new("RGB", (8, 8)))[:22]
     'data:image/png;base64,'
     """
+    picture = image.convert("RGB")
+    kinds = ("PNG", "JPEG") if picture.getcolors(_FEW_COLOURS) else ("JPEG",)
     files = []
-    for kind in ("PNG", "JPEG"):
+    for kind in kinds:
         buffer = io.BytesIO()
-        image.convert("RGB").save(buffer, kind, quality=90, subsampling=0, optimize=True)
+        picture.save(buffer, kind, quality=quality, subsampling=0, optimize=True)
         files.append((len(buffer.getvalue()), kind.lower(), buffer.getvalue()))
     _, kind, content = min(files)
     return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"
 
 
-def _cell(value: Cell) -> str:
+def _cell(value: Cell, digits: int = 3) -> str:
     if value is None:
         return "-"
-    return f"{value:.3f}" if isinstance(value, float) else str(value)
+    if isinstance(value, Share | str):
+        return str(value)
+    return f"{value:,}" if isinstance(value, int) else f"{value:.{digits}f}"

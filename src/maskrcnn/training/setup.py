@@ -5,7 +5,7 @@ Letters: N objects.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -82,13 +82,30 @@ def pixel_statistics(dataset: Dataset) -> tuple[tuple[float, ...], tuple[float, 
     first = dataset[0].image
     if first.shape[2] == 3 and first.dtype == np.uint8:
         return InputConfig().mean, InputConfig().std
-    moments = []
-    for i in _looked_at(dataset):
-        pixels = dataset[int(i)].image.reshape(-1, first.shape[2]).astype(np.float64)
-        moments.append((pixels.mean(axis=0), (pixels**2).mean(axis=0)))
-    mean, square = np.mean(moments, axis=0)
-    std = np.sqrt(np.maximum(square - mean**2, 1e-12))
+    mean, std = band_statistics(dataset[int(i)].image for i in _looked_at(dataset))
     return tuple(mean.tolist()), tuple(np.maximum(std, 1e-6).tolist())
+
+
+def band_statistics(images: Iterable[NDArray[np.generic]]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Measure mean and std of each band over pictures that count alike, whatever their sizes.
+
+    Args:
+        images: Each (H, W, bands), of the same number of bands; at least one.
+
+    Returns:
+        Two of (bands) float64, in the pictures' own units.
+
+    >>> band_statistics([np.zeros((1, 2, 1)), np.full((4, 4, 1), 2)])
+    (array([1.]), array([1.]))
+    """
+    mean, square = np.mean([_moments(image) for image in images], axis=0)
+    return mean, np.sqrt(np.maximum(square - mean**2, 1e-12))
+
+
+def _moments(image: NDArray[np.generic]) -> tuple[list[float], list[float]]:
+    """Return the mean of each band and of its square; band by band, which is far faster than along the last axis."""
+    bands = [image[..., i].astype(np.float64).ravel() for i in range(image.shape[-1])]
+    return [float(band.mean()) for band in bands], [float(band @ band) / band.size for band in bands]
 
 
 def object_sides(dataset: Dataset, config: InputConfig) -> NDArray[np.float64]:
@@ -100,6 +117,20 @@ def object_sides(dataset: Dataset, config: InputConfig) -> NDArray[np.float64]:
         boxes = instances.boxes[~instances.crowd].astype(np.float64)
         sides.append((boxes[:, 2:] - boxes[:, :2]) * (target[0] / instances.size_hw[0]))
     return np.concatenate(sides)
+
+
+def fitting_size(dataset: Dataset, preset: str) -> InputConfig:
+    """Choose the size that pictures are brought to, from their own sizes; the pixels are not looked at.
+
+    Args:
+        dataset: The training pictures.
+        preset: A name in `PRESETS`.
+    """
+    sizes = np.array([dataset.size_hw(int(i)) for i in _looked_at(dataset)])
+    short = int(min(np.median(sizes.min(axis=1)), PRESETS[preset].short_edge))
+    aspect = float(np.quantile(sizes.max(axis=1) / sizes.min(axis=1), 0.9))
+    long = int(np.ceil(short * min(max(aspect, 1.0), 2.0)))
+    return InputConfig(min_size=short, max_size=long)
 
 
 def fitting_config(dataset: Dataset, preset: str) -> ModelConfig:
@@ -116,12 +147,8 @@ def fitting_config(dataset: Dataset, preset: str) -> ModelConfig:
     if preset not in PRESETS:
         raise InputError(f"preset: expected one of {', '.join(PRESETS)}, got {preset}")
     parts = PRESETS[preset]
-    sizes = np.array([dataset.size_hw(int(i)) for i in _looked_at(dataset)])
-    short = int(min(np.median(sizes.min(axis=1)), parts.short_edge))
-    aspect = float(np.quantile(sizes.max(axis=1) / sizes.min(axis=1), 0.9))
-    long = int(np.ceil(short * min(max(aspect, 1.0), 2.0)))
     mean, std = pixel_statistics(dataset)
-    picture = InputConfig(mean=mean, std=std, min_size=short, max_size=long)
+    picture = fitting_size(dataset, preset).change(mean=mean, std=std)
     return ModelConfig(
         classes=dataset.class_names,
         input=picture,

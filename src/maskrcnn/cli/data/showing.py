@@ -1,0 +1,35 @@
+"""`maskrcnn data show`."""
+
+from __future__ import annotations
+
+import hashlib
+import webbrowser
+from pathlib import Path
+
+from maskrcnn.cli.opening import describe
+from maskrcnn.cli.words import progress, say
+from maskrcnn.data import open_dataset
+from maskrcnn.errors import InputError
+from maskrcnn.files import cache_folder, make_folder
+from maskrcnn.inspection import show_data
+
+
+def run_show(data: Path, out: Path | None, browse: bool, count: int, seed: int, kind: str | None) -> None:
+    """Write the page, with a progress bar, and open it where that is wished."""
+    if out is None and not browse:
+        raise InputError("data show: expected --out DIR, --open, or both, got neither")
+    folder = _cached(data) if out is None else out
+    dataset = open_dataset(data, format=kind, pictures="optional")
+    make_folder(folder)
+    describe(dataset)
+    with progress("looking") as advance:
+        page = show_data(dataset, folder, count=count, seed=seed, progress=advance)
+    say(f"page {page}")
+    if browse and not webbrowser.open(page.absolute().as_uri()):
+        say("note: no browser was found; open the page yourself")
+
+
+def _cached(data: Path) -> Path:
+    """Name the folder in the cache that belongs to a set: the same for the same place."""
+    place = data.absolute()
+    return cache_folder() / "shown" / f"{place.name[:60]}-{hashlib.sha256(str(place).encode()).hexdigest()[:12]}"
