@@ -13,6 +13,8 @@ import typer
 from maskrcnn.cli import app as commands
 from maskrcnn.config import BackboneConfig, Stage, TrainConfig
 from maskrcnn.data.synth import KINDS, LAYOUTS
+from maskrcnn.data.writing import WRITERS
+from maskrcnn.data.writing.pictures import Way
 from maskrcnn.training.setup import PRESETS
 
 CONTRACT = {
@@ -26,6 +28,7 @@ CONTRACT = {
     "maskrcnn predict": "MODEL PICTURES --out --json --score --device --batch --workers",
     "maskrcnn demo": "--out --seed",
     "maskrcnn data": "",
+    "maskrcnn data convert": "DATA OUT --format --tolerance --pictures --from",
     "maskrcnn data synth": "KIND OUT --count --seed --size --layout",
     "maskrcnn weights": "",
     "maskrcnn weights list": "--json",
@@ -37,6 +40,7 @@ DEFAULTS = {
     "maskrcnn evaluate": {"batch": 1, "workers": 0},
     "maskrcnn predict": {"json_lines": False, "score": None, "batch": 1, "workers": 0},
     "maskrcnn demo": {"seed": 0},
+    "maskrcnn data convert": {"tolerance": 0.0, "pictures": "copy", "from_": None},
     "maskrcnn data synth": {"count": 100, "seed": 0, "size": "192x256", "layout": "coco"},
     "maskrcnn weights list": {"json_": False},
     "maskrcnn weights convert": {"classes": None, "to": "maskrcnn"},
@@ -82,6 +86,7 @@ def test_every_command_and_option_is_documented(path: str) -> None:
 def test_choices_are_those_of_the_settings() -> None:
     from maskrcnn.cli import app as module_app  # the Typer object; its module holds the choices
     from maskrcnn.cli.app import Backbone, Layers, Precision, Preset
+    from maskrcnn.cli.data.convert import Format, Pictures
     from maskrcnn.cli.data.synth import Kind, Layout
 
     assert module_app is commands
@@ -91,6 +96,8 @@ def test_choices_are_those_of_the_settings() -> None:
     assert set(get_args(Preset)) == set(PRESETS)
     assert set(get_args(Kind)) == set(KINDS)
     assert set(get_args(Layout)) == set(LAYOUTS)
+    assert set(get_args(Format)) == set(WRITERS)
+    assert set(get_args(Pictures)) == set(get_args(Way))
 
 
 def example_lines(path: str) -> list[list[str]]:
@@ -103,6 +110,7 @@ def example_lines(path: str) -> list[list[str]]:
     "path",
     [
         *("maskrcnn", "maskrcnn train", "maskrcnn evaluate", "maskrcnn predict", "maskrcnn data synth"),
+        "maskrcnn data convert",
         *("maskrcnn weights list", "maskrcnn weights info", "maskrcnn weights convert"),
     ],
 )

@@ -110,6 +110,21 @@ def header_size(path: str | Path) -> tuple[int, int]:
         return _tiff_size(path) if _is_tiff(path) else _pillow_size(path)
 
 
+def orientation(path: str | Path) -> int:
+    """Return the EXIF orientation, 1 to 8, that `read_image` undoes; 1 where a picture is stored upright.
+
+    Raises:
+        ImageError: There is no such file, or it is no picture.
+    """
+    path = Path(path)
+    with _decoding(path):
+        if _is_tiff(path):
+            with _open_tiff(path) as tiff:
+                return _tiff_orientation(tiff)
+        with Image.open(path) as image:
+            return _orientation(image)
+
+
 def list_images(paths: Sequence[str | Path]) -> list[Path]:
     """List the pictures that files, folders and glob patterns name, each once.
 

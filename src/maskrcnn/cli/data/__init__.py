@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import typer
 
-from maskrcnn.cli.data import synth
+from maskrcnn.cli.data import convert, synth
 
-data = typer.Typer(help="Make data sets.", no_args_is_help=True)
+data = typer.Typer(help="Make and convert data sets.", no_args_is_help=True)
 
+data.command(epilog=convert.EPILOG)(convert.convert)
 data.command(epilog=synth.EPILOG)(synth.synth)
