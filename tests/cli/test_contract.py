@@ -14,7 +14,7 @@ from maskrcnn.cli import app as commands
 from maskrcnn.config import BackboneConfig, Stage, TrainConfig
 from maskrcnn.data.synth import KINDS, LAYOUTS
 from maskrcnn.data.writing import WRITERS
-from maskrcnn.data.writing.pictures import Way
+from maskrcnn.data.writing.how import Way
 from maskrcnn.training.setup import PRESETS
 
 CONTRACT = {

@@ -9,7 +9,7 @@ from maskrcnn.cli.words import progress, say
 from maskrcnn.data import open_dataset
 from maskrcnn.data.writing import WRITERS, Written
 from maskrcnn.data.writing import convert as write
-from maskrcnn.data.writing.pictures import Way
+from maskrcnn.data.writing.how import Way
 
 
 def run_convert(data: Path, out: Path, format_: str, tolerance: float, pictures: Way, from_: str | None) -> None:

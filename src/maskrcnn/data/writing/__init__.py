@@ -18,12 +18,11 @@ from typing import NamedTuple, Protocol, get_args
 from maskrcnn.data.dataset import Dataset
 from maskrcnn.data.writing import coco, cvat, labelme, labels, png, via, voc, yolo
 from maskrcnn.data.writing.folder import Call, claim
-from maskrcnn.data.writing.how import Writing
-from maskrcnn.data.writing.pictures import Way
-from maskrcnn.data.writing.tally import Held, Loss, Worst, Written
+from maskrcnn.data.writing.how import Exactness, Held, Way, Writing
+from maskrcnn.data.writing.tally import Loss, Worst, Written
 from maskrcnn.errors import InputError
 
-__all__ = ["WRITERS", "Loss", "Worst", "Writer", "Writing", "Written", "convert"]
+__all__ = ["WRITERS", "Exactness", "Loss", "Worst", "Writer", "Writing", "Written", "convert"]
 
 _GENERATION = 1  # grows when the same call would write other bytes than before
 
@@ -38,26 +37,27 @@ class Writer(NamedTuple):
     Attributes:
         title: What people call it.
         write: Writes a set into a folder.
-        masks: How masks are kept: `pixels`, all of them as they are; `outlines`, which are exact unless they are
-            simplified; `labels`, one number a pixel, so that overlaps are lost.
-        holds: What it can hold besides masks.
+        exactness: What comes out as it went in.
     """
 
     title: str
     write: _Write
-    masks: str
-    holds: frozenset[Held]
+    exactness: Exactness
 
+
+_ALL: frozenset[Held] = frozenset(get_args(Held))
+_CLASSES: frozenset[Held] = frozenset({"overlaps", "classes"})
+_PLAIN: frozenset[Held] = frozenset({"overlaps"})
 
 WRITERS: dict[str, Writer] = {
-    "coco": Writer("COCO instances", coco.write, "pixels", frozenset(get_args(Held))),
-    "png": Writer("one PNG an object", png.write, "pixels", frozenset({"overlaps"})),
-    "via": Writer("VGG Image Annotator", via.write, "outlines", frozenset({"boxes", "overlaps"})),
-    "yolo": Writer("YOLO segmentation", yolo.write, "outlines", frozenset({"boxes", "overlaps", "classes"})),
-    "labelme": Writer("LabelMe", labelme.write, "outlines", frozenset({"boxes", "overlaps"})),
-    "cvat": Writer("CVAT for images", cvat.write, "outlines", frozenset({"boxes", "overlaps", "classes"})),
-    "voc": Writer("Pascal VOC", voc.write, "labels", frozenset({"boxes", "classes"})),
-    "labels": Writer("label images", labels.write, "labels", frozenset()),
+    "coco": Writer("COCO instances", coco.write, Exactness("pixels", "kept", _ALL)),
+    "png": Writer("one PNG an object", png.write, Exactness("pixels", "left out", _PLAIN)),
+    "via": Writer("VGG Image Annotator", via.write, Exactness("outlines", "as rectangles", _PLAIN)),
+    "yolo": Writer("YOLO segmentation", yolo.write, Exactness("outlines", "kept where all are", _CLASSES)),
+    "labelme": Writer("LabelMe", labelme.write, Exactness("outlines", "as rectangles", _PLAIN)),
+    "cvat": Writer("CVAT for images", cvat.write, Exactness("outlines", "kept where all are", _CLASSES)),
+    "voc": Writer("Pascal VOC", voc.write, Exactness("labels", "kept", frozenset({"crowds", "classes"}))),
+    "labels": Writer("label images", labels.write, Exactness("labels", "left out", frozenset())),
 }
 """Every format that is written, by its name."""
 
@@ -100,7 +100,7 @@ def convert(
     }
     claim(out, call)
     writer = WRITERS[format]
-    return writer.write(dataset, out, Writing(writer.holds, tolerance, pictures, progress or _silent))
+    return writer.write(dataset, out, Writing(writer.exactness, tolerance, pictures, progress or _silent))
 
 
 def _check(out: Path, name: str, tolerance: float, pictures: str) -> None:
@@ -110,8 +110,8 @@ def _check(out: Path, name: str, tolerance: float, pictures: str) -> None:
         raise InputError(f"pictures: expected one of {', '.join(get_args(Way))}, got {pictures!r}")
     if not 0 <= tolerance < float("inf"):
         raise InputError(f"tolerance: expected pixels from 0 up, got {tolerance}")
-    if tolerance and WRITERS[name].masks != "outlines":
-        drawn = ", ".join(key for key, writer in WRITERS.items() if writer.masks == "outlines")
+    if tolerance and WRITERS[name].exactness.masks != "outlines":
+        drawn = ", ".join(key for key, writer in WRITERS.items() if writer.exactness.masks == "outlines")
         raise InputError(f"tolerance: expected a format with outlines ({drawn}), got {name}, which has pixels")
     if out.suffix.lower() in {".json", ".xml", ".zip", ".csv"}:
         raise InputError(f"{out}: expected a folder to write into, got the name of a file")

@@ -31,7 +31,7 @@ _DECIMALS = range(2, 12)
 def write(dataset: Dataset, out: Path, how: Writing) -> Written:
     """Write `annotations.json` and `images`."""
     pictures = Pictures(out / "images", how.pictures, "undone")
-    tally = Tally(dataset, how.holds)
+    tally = Tally(dataset, how.exactness)
     ids = _ids(dataset)
     images, annotations = [], []
     for record in how.records(dataset):

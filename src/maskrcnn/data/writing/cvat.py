@@ -27,7 +27,7 @@ from maskrcnn.ops.rle import Bitmap
 def write(dataset: Dataset, out: Path, how: Writing) -> Written:
     """Write `annotations.xml` and `images`."""
     pictures = Pictures(out / "images", how.pictures, "kept")
-    tally = Tally(dataset, how.holds)
+    tally = Tally(dataset, how.exactness)
     with replacing(out / "annotations.xml") as temporary, temporary.open("w", encoding="utf-8") as file:
         file.write('<?xml version="1.0" encoding="utf-8"?>\n<annotations>\n<version>1.1</version>\n')
         file.write(_text(_meta(dataset)))

@@ -1,13 +1,34 @@
-"""How a set is written."""
+"""How a set is written, and what a format can hold."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 from maskrcnn.data.dataset import Dataset, Record
-from maskrcnn.data.writing.pictures import Way
-from maskrcnn.data.writing.tally import Held
+
+Boxes = Literal["kept", "kept where all are", "as rectangles", "left out"]
+Held = Literal["crowds", "overlaps", "classes", "ids", "supercategories", "columns", "labelled"]
+Masks = Literal["pixels", "outlines", "labels"]
+Way = Literal["copy", "link", "none"]
+
+
+@dataclass(frozen=True)
+class Exactness:
+    """What comes out of a format as it went in.
+
+    Attributes:
+        masks: `pixels`, all of them as they are; `outlines`, which are exact unless they are simplified; `labels`,
+            one number a pixel, so that overlaps are lost.
+        boxes: What becomes of objects with a box only: some readers take a box for an outline in a set that has
+            outlines too.
+        holds: What else it can hold.
+    """
+
+    masks: Masks
+    boxes: Boxes
+    holds: frozenset[Held]
 
 
 @dataclass(frozen=True)
@@ -15,13 +36,13 @@ class Writing:
     """How a set is written.
 
     Attributes:
-        holds: What the format can hold besides masks.
+        exactness: What the format can hold.
         tolerance: Pixels by which an outline may be simplified; 0 for exact ones.
         pictures: What becomes of the pictures.
         progress: Is told how many pictures are done, of how many.
     """
 
-    holds: frozenset[Held]
+    exactness: Exactness
     tolerance: float
     pictures: Way
     progress: Callable[[int, int], None]

@@ -44,7 +44,7 @@ def paint(objects: Sequence[Drawn], record: Record, most: int, tally: Tally) -> 
         )
     bitmaps = [bitmap for _, bitmap in kept if bitmap is not None]
     labels = np.zeros(record.size_hw, dtype=np.int64)
-    for i in sorted(range(len(bitmaps)), key=lambda i: -int(np.count_nonzero(bitmaps[i].pixels))):
+    for i in sorted(range(len(bitmaps)), key=lambda i: _depth(kept[i])):
         _window(labels, bitmaps[i])[bitmaps[i].pixels] = i + 1
     seen = [_seen(labels, bitmap, i + 1) for i, bitmap in enumerate(bitmaps)]
     for (annotation, _), part, bitmap in zip(kept, seen, bitmaps, strict=True):
@@ -56,6 +56,12 @@ def paint(objects: Sequence[Drawn], record: Record, most: int, tally: Tally) -> 
     renumbered = np.zeros(len(kept) + 1, dtype=np.int64)
     renumbered[[i + 1 for i in shown]] = np.arange(1, len(shown) + 1)
     return Painted(renumbered[labels], tuple(Drawn(kept[i].annotation, seen[i]) for i in shown))
+
+
+def _depth(each: Drawn) -> tuple[bool, int]:
+    """Return what decides who lies below whom: crowds below objects, then the larger below the smaller."""
+    assert each.bitmap is not None  # only what has pixels is painted
+    return not each.annotation.crowd, -int(np.count_nonzero(each.bitmap.pixels))
 
 
 def _window(labels: NDArray[np.int64], bitmap: Bitmap) -> NDArray[np.int64]:

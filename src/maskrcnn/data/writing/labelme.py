@@ -19,8 +19,8 @@ import numpy as np
 from maskrcnn.data.dataset import Dataset, Record
 from maskrcnn.data.writing.how import Writing
 from maskrcnn.data.writing.outlines import polygons_or_pixels
-from maskrcnn.data.writing.pictures import Pictures, stem
-from maskrcnn.data.writing.tally import Drawn, Tally, Written, name_of
+from maskrcnn.data.writing.pictures import STEM, Pictures
+from maskrcnn.data.writing.tally import Drawn, Tally, Written
 from maskrcnn.files import write_text
 from maskrcnn.ops.outlines import Ring
 from maskrcnn.ops.rle import Bitmap
@@ -32,8 +32,8 @@ Json = dict[str, object]
 
 def write(dataset: Dataset, out: Path, how: Writing) -> Written:
     """Write the pictures and the JSON files beside them."""
-    pictures = Pictures(out, how.pictures, "kept", stem)
-    tally = Tally(dataset, how.holds)
+    pictures = Pictures(out, how.pictures, "kept", STEM)
+    tally = Tally(dataset, how.exactness)
     for record in how.records(dataset):
         name = pictures.put(record)
         shapes = list(_shapes(record, dataset, how.tolerance, tally))
@@ -76,7 +76,6 @@ def _polygon(ring: Ring, label: str, group: int | None) -> Json:
 
 def _rectangle(record: Record, each: Drawn, label: str, tally: Tally) -> Json:
     assert each.annotation.box is not None  # what has neither shape nor box is no object
-    tally.lose("objects with a box only, which are read as full rectangles", name_of(record, each.annotation))
     tally.wrote(record, each.annotation, None)
     x1, y1, x2, y2 = each.annotation.box
     return _shape(label, "rectangle", [[x1, y1], [x2, y2]])

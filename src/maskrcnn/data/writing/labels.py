@@ -12,7 +12,7 @@ import numpy as np
 from maskrcnn.data.dataset import Dataset
 from maskrcnn.data.writing.how import Writing
 from maskrcnn.data.writing.label_image import paint
-from maskrcnn.data.writing.pictures import Pictures, stem, write_tiff
+from maskrcnn.data.writing.pictures import FLAT, Pictures, write_tiff
 from maskrcnn.data.writing.tally import Tally, Written
 from maskrcnn.files import replacing
 
@@ -21,8 +21,8 @@ _MOST = 65535
 
 def write(dataset: Dataset, out: Path, how: Writing) -> Written:
     """Write `images` and `masks`."""
-    pictures = Pictures(out / "images", how.pictures, "undone", stem)
-    tally = Tally(dataset, how.holds)
+    pictures = Pictures(out / "images", how.pictures, "undone", FLAT)
+    tally = Tally(dataset, how.exactness)
     if len(dataset.class_names) > 1:
         tally.lose("classes, which all become one", repr(dataset.class_names[0]), len(dataset.class_names))
     for record in how.records(dataset):

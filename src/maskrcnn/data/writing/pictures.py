@@ -9,53 +9,62 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path, PurePosixPath
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from maskrcnn.data.dataset import Record
-from maskrcnn.data.images import IMAGE_SUFFIXES, orientation, read_image
+from maskrcnn.data.images import IMAGE_SUFFIXES, header, read_image
+from maskrcnn.data.writing.how import Way
 from maskrcnn.errors import ImageError, OutputError
 from maskrcnn.files import replacing, writing
 
-Way = Literal["copy", "link", "none"]
 Exif = Literal["kept", "undone"]
 
 _COMPRESSION = 3
 
 
-class Names:
-    """Gives every picture a relative name of its own, on file systems that do not tell `a` from `A` too.
+class Naming(NamedTuple):
+    """What has to differ between the names of two pictures.
 
-    Args:
-        key: What has to differ between two names: the name itself, or the name without its suffix.
+    Attributes:
+        shaped: Makes the name that a format wants.
+        keys: What a name takes for itself, so that no other may have it.
     """
 
-    def __init__(self, key: Callable[[PurePosixPath], PurePosixPath]) -> None:
-        self._key = key
+    shaped: Callable[[PurePosixPath], PurePosixPath]
+    keys: Callable[[PurePosixPath], Iterable[str]]
+
+
+WHOLE = Naming(lambda name: name, lambda name: [str(name)])
+"""Names as they are: the format says a picture's whole name."""
+
+STEM = Naming(lambda name: name, lambda name: [str(name.with_suffix(""))])
+"""Folders are kept, and two names differ without their suffix too: the format has one file a picture."""
+
+FLAT = Naming(lambda name: PurePosixPath("-".join(name.parts)), lambda name: [name.stem])
+"""One folder for all: names of folders become a part of the file's name."""
+
+
+class Names:
+    """Gives names of which no two are alike, for file systems that do not tell `a` from `A` too."""
+
+    def __init__(self, naming: Naming = WHOLE) -> None:
+        self._naming = naming
         self._taken: set[str] = set()
 
     def give(self, wanted: PurePosixPath) -> PurePosixPath:
-        """Return the name, numbered where it is taken."""
-        number, given = 1, wanted
-        while (taken := str(self._key(given)).casefold()) in self._taken:
+        """Return the name as the format wants it, numbered where it is taken."""
+        first = given = self._naming.shaped(wanted)
+        number = 1
+        while not self._taken.isdisjoint(keys := {key.casefold() for key in self._naming.keys(given)}):
             number += 1
-            given = wanted.with_name(f"{wanted.stem}-{number}{wanted.suffix}")
-        self._taken.add(taken)
+            given = first.with_name(f"{first.stem}-{number}{first.suffix}")
+        self._taken |= keys
         return given
-
-
-def whole(name: PurePosixPath) -> PurePosixPath:
-    """Tell pictures apart by their name."""
-    return name
-
-
-def stem(name: PurePosixPath) -> PurePosixPath:
-    """Tell pictures apart by their name without its suffix, as formats with one file a picture do."""
-    return name.with_suffix("")
 
 
 def inside(name: str) -> PurePosixPath:
@@ -77,14 +86,12 @@ class Pictures:
         folder: Where they go.
         way: `copy`, `link`, or `none`: then only their names are given.
         exif: `kept` where the format's readers turn pictures by EXIF, `undone` where they may not.
-        key: What has to differ between the names of two pictures.
+        naming: What has to differ between the names of two pictures.
     """
 
-    def __init__(
-        self, folder: Path, way: Way, exif: Exif, key: Callable[[PurePosixPath], PurePosixPath] = whole
-    ) -> None:
+    def __init__(self, folder: Path, way: Way, exif: Exif, naming: Naming = WHOLE) -> None:
         self.folder, self._way, self._exif = folder, way, exif
-        self._names = Names(key)
+        self._names = Names(naming)
 
     def put(self, record: Record) -> PurePosixPath:
         """Put a picture where it belongs unless it is there already, and return its name below the folder.
@@ -115,7 +122,7 @@ class Pictures:
     def _is_taken_as_it_is(self, record: Record) -> bool:
         if record.read is not read_image:
             return False
-        return self._exif == "kept" or orientation(record.path) == 1
+        return self._exif == "kept" or header(record.path).orientation == 1
 
 
 def _suffixed(name: str, suffix: str) -> str:

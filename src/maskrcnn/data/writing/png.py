@@ -8,14 +8,16 @@ References: pycococreator.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
 from maskrcnn.data.dataset import Dataset
 from maskrcnn.data.writing.how import Writing
-from maskrcnn.data.writing.pictures import Names, Pictures, stem, whole
-from maskrcnn.data.writing.tally import EXACT, Tally, Written
+from maskrcnn.data.writing.pictures import FLAT, Naming, Pictures
+from maskrcnn.data.writing.tally import EXACT, Tally, Written, renamed
 from maskrcnn.files import replacing
 from maskrcnn.ops.rle import Bitmap
 
@@ -24,27 +26,28 @@ _UNFIT = re.compile(r'[\x00-\x1f/\\:*?"<>|]')
 
 def write(dataset: Dataset, out: Path, how: Writing) -> Written:
     """Write `images` and `annotations`."""
-    pictures = Pictures(out / "images", how.pictures, "undone", stem)
-    tally = Tally(dataset, how.holds)
-    classes = _file_names(dataset.class_names, tally)
+    tally = Tally(dataset, how.exactness)
+    classes = renamed(dataset.class_names, _UNFIT, tally)
+    naming = Naming(FLAT.shaped, partial(_keys, _beginnings(classes)))
+    pictures = Pictures(out / "images", how.pictures, "undone", naming)
     for record in how.records(dataset):
         name = pictures.put(record)
         for number, (annotation, bitmap) in enumerate(tally.objects(record)):
             assert bitmap is not None  # objects with a box only are left out
-            file = name.with_name(f"{name.stem}_{classes[annotation.label]}_{number}.png")
+            file = f"{name.stem}_{classes[annotation.label]}_{number}.png"
             _save(out / "annotations" / file, bitmap, record.size_hw)
             tally.wrote(record, annotation, EXACT)
     return tally.written()
 
 
-def _file_names(class_names: tuple[str, ...], tally: Tally) -> list[str]:
-    """Make names of files of the names of classes, no two alike."""
-    names = Names(whole)
-    given = [str(names.give(PurePosixPath(_UNFIT.sub("-", name)))) for name in class_names]
-    for name, file in zip(class_names, given, strict=True):
-        if name != file:
-            tally.lose("classes whose name no file can have, which are renamed", f"{name!r} to {file!r}")
-    return given
+def _beginnings(classes: Sequence[str]) -> list[str]:
+    """List what classes begin with before a `-` or `_`: `a_b_c_1.png` could be a `c` of `a_b` or a `b_c` of `a`."""
+    return sorted({name[: match.start()] for name in classes for match in re.finditer("[-_]", name)})
+
+
+def _keys(beginnings: Sequence[str], name: PurePosixPath) -> list[str]:
+    """Keep other pictures from a name with which the masks of this one could be mistaken for theirs."""
+    return [name.stem, *(f"{name.stem}{between}{beginning}" for beginning in beginnings for between in "-_")]
 
 
 def _save(path: Path, bitmap: Bitmap, size_hw: tuple[int, int]) -> None:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from maskrcnn.data.dataset import Annotation, Dataset, Record, drawn
+from maskrcnn.data.writing.how import Exactness
 from maskrcnn.ops.rle import Bitmap
-
-Held = Literal["crowds", "boxes", "overlaps", "classes", "ids", "supercategories", "columns", "labelled"]
 
 EXACT = 1.0
 
@@ -86,15 +86,16 @@ class Tally:
 
     Args:
         dataset: The set that comes in.
-        holds: What the format can hold besides masks.
+        exactness: What the format can hold.
     """
 
-    def __init__(self, dataset: Dataset, holds: frozenset[Held]) -> None:
-        self._dataset, self._holds = dataset, holds
+    def __init__(self, dataset: Dataset, exactness: Exactness) -> None:
+        self._dataset, self._exactness, self._holds = dataset, exactness, exactness.holds
         self._losses: dict[str, Loss] = {}
         self._used: set[int] = set()
         self._pictures = self._objects_in = self._objects = self._exact = 0
         self._worst: Worst | None = None
+        self._boxes: list[str] = []
 
     def objects(self, record: Record) -> Iterator[Drawn]:
         """Count a picture, and give those of its objects that the format can hold."""
@@ -120,6 +121,8 @@ class Tally:
             annotation: The object.
             iou: Of the mask that went in and the one that is read again; None where it has a box only.
         """
+        if iou is None:
+            self._boxes.append(name_of(record, annotation))
         self._objects += 1
         self._exact += iou is None or iou == EXACT
         if iou is not None and (self._worst is None or iou < self._worst.iou):
@@ -138,11 +141,13 @@ class Tally:
     def _unfit(self, annotation: Annotation) -> str | None:
         if annotation.crowd and "crowds" not in self._holds:
             return "crowd regions, which are left out"
-        if annotation.shape is None and "boxes" not in self._holds:
+        if annotation.shape is None and self._exactness.boxes == "left out":
             return "objects with a box only, which are left out"
         return None
 
     def _of_the_set(self) -> Iterator[Loss]:
+        if self._boxes and self._are_outlined():
+            yield Loss("objects with a box only, which are read as full rectangles", len(self._boxes), self._boxes[0])
         names = self._dataset.class_names
         unused = [name for label, name in enumerate(names) if label not in self._used]
         if unused and "classes" not in self._holds:
@@ -153,10 +158,29 @@ class Tally:
         if wider and "supercategories" not in self._holds:
             yield Loss("supercategories, which are left out", len(set(wider)), repr(wider[0]))
 
+    def _are_outlined(self) -> bool:
+        boxes = self._exactness.boxes
+        return boxes == "as rectangles" or (boxes == "kept where all are" and len(self._boxes) < self._objects)
+
 
 def name_of(record: Record, annotation: Annotation) -> str:
     """Say which object of which picture it is."""
     return f"{annotation.name} of {record.name}"
+
+
+def renamed(class_names: Sequence[str], unfit: re.Pattern[str], tally: Tally) -> list[str]:
+    """Put `-` for what a format cannot have in the name of a class, so that no two names are alike; say so."""
+    given: dict[str, str] = {}
+    for name in class_names:
+        plain = base = unfit.sub("-", name)
+        number = 1
+        while plain in given.values():
+            number += 1
+            plain = f"{base}-{number}"
+        given[name] = plain
+        if plain != name:
+            tally.lose("classes whose name can't be written, which are renamed", f"{name!r} to {plain!r}")
+    return list(given.values())
 
 
 def overlap(a: Bitmap, b: Bitmap) -> float:

@@ -15,7 +15,7 @@ from maskrcnn.data.formats.via import USUAL_NAME
 from maskrcnn.data.writing.how import Writing
 from maskrcnn.data.writing.outlines import fitted
 from maskrcnn.data.writing.pictures import Pictures
-from maskrcnn.data.writing.tally import Drawn, Tally, Written, name_of
+from maskrcnn.data.writing.tally import Drawn, Tally, Written
 from maskrcnn.files import write_text
 from maskrcnn.ops.outlines import Ring, one_ring
 from maskrcnn.ops.polygons import rasterise
@@ -26,7 +26,7 @@ _UNKNOWN = -1  # as VIA says it of pictures that it can't measure
 def write(dataset: Dataset, out: Path, how: Writing) -> Written:
     """Write `via_region_data.json` and the pictures beside it."""
     pictures = Pictures(out, how.pictures, "kept")
-    tally = Tally(dataset, how.holds)
+    tally = Tally(dataset, how.exactness)
     entries: dict[str, object] = {}
     for record in how.records(dataset):
         name = pictures.put(record)
@@ -49,7 +49,6 @@ def _region(record: Record, each: Drawn, dataset: Dataset, how: Writing, tally: 
     annotation, bitmap = each
     if bitmap is None:
         assert annotation.box is not None  # what has neither shape nor box is no object
-        tally.lose("objects with a box only, which are read as full rectangles", name_of(record, annotation))
         tally.wrote(record, annotation, None)
         shape = _rect(annotation.box)
     else:

@@ -1,12 +1,14 @@
 """Pascal VOC: pictures, an XML file a picture, and palette images with the number of each pixel's object and class.
 
-Object i of the XML file is number i of `SegmentationObject`; objects with a box only come after those with a mask.
+A crowd is an object that is `difficult`. Object i of the XML file is number i of `SegmentationObject`; objects with
+a box only come after those with a mask. Where objects overlap, the smaller keeps the pixels.
 
 References: host.robots.ox.ac.uk/pascal/VOC, the development kit of 2012.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
@@ -18,12 +20,13 @@ from maskrcnn.data.dataset import Annotation, Box, Dataset, Record, border
 from maskrcnn.data.writing.cvat import decimal
 from maskrcnn.data.writing.how import Writing
 from maskrcnn.data.writing.label_image import Painted, paint
-from maskrcnn.data.writing.pictures import Pictures, stem
-from maskrcnn.data.writing.tally import Tally, Written
+from maskrcnn.data.writing.pictures import FLAT, Pictures
+from maskrcnn.data.writing.tally import Tally, Written, renamed
 from maskrcnn.errors import InputError
 from maskrcnn.files import replacing, write_text
 
 _MOST = 254  # 255 is what belongs to no class
+_UNFIT = re.compile(r"[:\r\n]|^#")  # as `labelmap.txt` parts its rows by colons
 _PICTURES = "JPEGImages"
 
 
@@ -31,8 +34,9 @@ def write(dataset: Dataset, out: Path, how: Writing) -> Written:
     """Write `JPEGImages`, `Annotations`, `SegmentationObject`, `SegmentationClass`, `ImageSets` and `labelmap.txt`."""
     if len(dataset.class_names) > _MOST:
         raise InputError(f"voc: expected at most {_MOST} classes, got {len(dataset.class_names)}")
-    pictures = Pictures(out / _PICTURES, how.pictures, "undone", stem)
-    tally = Tally(dataset, how.holds)
+    pictures = Pictures(out / _PICTURES, how.pictures, "undone", FLAT)
+    tally = Tally(dataset, how.exactness)
+    dataset = dataset.change(class_names=renamed(dataset.class_names, _UNFIT, tally))
     names = []
     for record in how.records(dataset):
         name = pictures.put(record)
@@ -86,7 +90,8 @@ def palette() -> NDArray[np.uint8]:
 
 
 def _label_map(class_names: Sequence[str]) -> str:
-    rows = zip(("background", *class_names), palette().tolist(), strict=False)
+    nothing = "background" if "background" not in class_names else "_background_"
+    rows = zip((nothing, *class_names), palette().tolist(), strict=False)
     lines = [f"{name}:{','.join(map(str, colour))}::\n" for name, colour in rows]
     return "# label:color_rgb:parts:actions\n" + "".join(lines)
 
@@ -101,7 +106,13 @@ def _write_xml(
     _add(root, segmented=1)
     for annotation, box in objects:
         entry = SubElement(root, "object")
-        _add(entry, name=dataset.class_names[annotation.label], pose="Unspecified", truncated=0, difficult=0)
+        _add(
+            entry,
+            name=dataset.class_names[annotation.label],
+            pose="Unspecified",
+            truncated=0,
+            difficult=int(annotation.crowd),
+        )
         edges = dict(zip(("xmin", "ymin", "xmax", "ymax"), map(decimal, box), strict=True))
         _add(SubElement(entry, "bndbox"), **edges)
     indent(root, " ")

@@ -17,7 +17,7 @@ import numpy as np
 from maskrcnn.data.dataset import Box, Dataset, Record
 from maskrcnn.data.writing.how import Writing
 from maskrcnn.data.writing.outlines import fitted
-from maskrcnn.data.writing.pictures import Pictures, stem
+from maskrcnn.data.writing.pictures import STEM, Pictures
 from maskrcnn.data.writing.tally import Drawn, Tally, Written
 from maskrcnn.files import write_text
 from maskrcnn.ops.outlines import one_ring
@@ -32,8 +32,8 @@ def write(dataset: Dataset, out: Path, how: Writing) -> Written:
     """Write `data.yaml`, `images` and `labels`."""
     import yaml
 
-    pictures = Pictures(out / _IMAGES, how.pictures, "kept", stem)
-    tally = Tally(dataset, how.holds)
+    pictures = Pictures(out / _IMAGES, how.pictures, "kept", STEM)
+    tally = Tally(dataset, how.exactness)
     for record in how.records(dataset):
         name = pictures.put(record)
         lines = [_line(record, each, how.tolerance, tally) for each in tally.objects(record)]
