@@ -44,10 +44,10 @@ def simplify(ring: Ring, tolerance: float) -> Ring:
             middle = first + 1 + farthest
             kept.add(middle)
             spans += [(first, middle), (middle, last)]
-    if len(kept) < 3:
-        distances = _distances(ring, ring[0], ring[opposite])
-        distances[list(kept)] = -1.0
-        kept.add(int(np.argmax(distances)))
+    for corner in np.argsort(-_distances(ring, ring[0], ring[opposite]), kind="stable").tolist():
+        if len(kept) >= 3:
+            break
+        kept.add(corner)
     return ring[sorted(kept)]
 
 

@@ -21,7 +21,7 @@ def claim(out: Path, call: Call) -> None:
 
     Args:
         out: The folder: new, empty, or begun by the same call.
-        call: What decides every byte that is written there.
+        call: What decides every byte that is written there; `set` is the fingerprint of the set.
 
     Raises:
         OutputError: It holds something else, or can't be written.
@@ -50,6 +50,11 @@ def _compare(out: Path, call: Call) -> None:
     if not isinstance(found, dict):
         raise OutputError(
             f"{out / CALL_FILE}: expected what a convert wrote, got something else; choose another folder"
+        )
+    if found.get("set") != call["set"]:
+        raise OutputError(
+            f"{out}: expected an empty folder or one that this command began, got one that was begun from another set, "
+            "or before its annotations changed; choose another folder"
         )
     for name, value in call.items():
         if found.get(name) != value:
