@@ -53,7 +53,7 @@ WRITERS: dict[str, Writer] = {
     "coco": Writer("COCO instances", coco.write, Exactness("pixels", "kept", _ALL)),
     "png": Writer("one PNG an object", png.write, Exactness("pixels", "left out", _PLAIN)),
     "via": Writer("VGG Image Annotator", via.write, Exactness("outlines", "as rectangles", _PLAIN)),
-    "yolo": Writer("YOLO segmentation", yolo.write, Exactness("outlines", "kept where all are", _CLASSES)),
+    "yolo": Writer("YOLO segmentation", yolo.write, Exactness("outlines", "kept", _CLASSES)),
     "labelme": Writer("LabelMe", labelme.write, Exactness("outlines", "as rectangles", _PLAIN)),
     "cvat": Writer("CVAT for images", cvat.write, Exactness("outlines", "kept where all are", _CLASSES)),
     "voc": Writer("Pascal VOC", voc.write, Exactness("labels", "kept", frozenset({"crowds", "classes"}))),
