@@ -13,6 +13,8 @@ import typer
 from maskrcnn.cli import app as commands
 from maskrcnn.config import BackboneConfig, Stage, TrainConfig
 from maskrcnn.data.synth import KINDS, LAYOUTS
+from maskrcnn.data.writing import WRITERS
+from maskrcnn.data.writing.how import Way
 from maskrcnn.training.setup import PRESETS
 
 CONTRACT = {
@@ -26,6 +28,7 @@ CONTRACT = {
     "maskrcnn predict": "MODEL PICTURES --out --json --score --device --batch --workers",
     "maskrcnn demo": "--out --seed",
     "maskrcnn data": "",
+    "maskrcnn data convert": "DATA OUT --format --tolerance --pictures --from",
     "maskrcnn data synth": "KIND OUT --count --seed --size --layout",
     "maskrcnn data compose": ("DATA OUT --backgrounds --count --size --seed --objects --scale --turn --light --hidden"),
     "maskrcnn data split": "DATA OUT --val --test --by --seed --pictures --format --classes",
@@ -42,6 +45,7 @@ DEFAULTS = {
     "maskrcnn evaluate": {"batch": 1, "workers": 0},
     "maskrcnn predict": {"json_lines": False, "score": None, "batch": 1, "workers": 0},
     "maskrcnn demo": {"seed": 0},
+    "maskrcnn data convert": {"tolerance": 0.0, "pictures": "copy", "from_": None},
     "maskrcnn data synth": {"count": 100, "seed": 0, "size": "192x256", "layout": "coco"},
     "maskrcnn data split": {"val": 0.2, "test": 0, "by": "random", "seed": 0, "pictures": "keep"},
     "maskrcnn data merge": {"pictures": "keep", "format_": None, "classes": None},
@@ -91,6 +95,7 @@ def test_every_command_and_option_is_documented(path: str) -> None:
 def test_choices_are_those_of_the_settings() -> None:
     from maskrcnn.cli import app as module_app  # the Typer object; its module holds the choices
     from maskrcnn.cli.app import Backbone, Layers, Precision, Preset
+    from maskrcnn.cli.data.convert import Format, Pictures
     from maskrcnn.cli.data.synth import Kind, Layout
 
     assert module_app is commands
@@ -100,6 +105,8 @@ def test_choices_are_those_of_the_settings() -> None:
     assert set(get_args(Preset)) == set(PRESETS)
     assert set(get_args(Kind)) == set(KINDS)
     assert set(get_args(Layout)) == set(LAYOUTS)
+    assert set(get_args(Format)) == set(WRITERS)
+    assert set(get_args(Pictures)) == set(get_args(Way))
 
 
 def example_lines(path: str) -> list[list[str]]:
@@ -115,6 +122,7 @@ def example_lines(path: str) -> list[list[str]]:
         "maskrcnn data compose",
         *("maskrcnn data split", "maskrcnn data merge", "maskrcnn data sample"),
         "maskrcnn data show",
+        "maskrcnn data convert",
         *("maskrcnn weights list", "maskrcnn weights info", "maskrcnn weights convert"),
     ],
 )

@@ -13,6 +13,7 @@ PAGES = [
     *("", "train", "evaluate", "predict", "demo", "data", "data synth"),
     *("data split", "data merge", "data sample"),
     *("", "train", "evaluate", "predict", "demo", "data", "data synth", "data show"),
+    *("", "train", "evaluate", "predict", "demo", "data", "data convert", "data synth"),
     *("weights", "weights list", "weights info", "weights convert"),
 ]
 HEAVY = ("torch", "lightning", "faster_coco_eval", "numpy", "PIL", "maskrcnn.config")

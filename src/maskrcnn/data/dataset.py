@@ -298,18 +298,18 @@ class Dataset(Sequence[Sample]):
         object keeps its box.
         """
         record = self.records[i]
-        drawn = [_bitmap(annotation, record.size_hw) for annotation in record.annotations]
+        masks = [drawn(annotation, record.size_hw) for annotation in record.annotations]
         boxes = [
-            _clipped(annotation, record.size_hw) if bitmap is None else _border(bitmap)
-            for annotation, bitmap in zip(record.annotations, drawn, strict=True)
+            _clipped(annotation, record.size_hw) if bitmap is None else border(bitmap)
+            for annotation, bitmap in zip(record.annotations, masks, strict=True)
         ]
-        bitmaps = [bitmap for bitmap in drawn if bitmap is not None]
+        bitmaps = [bitmap for bitmap in masks if bitmap is not None]
         return Instances(
             record.size_hw,
             np.array(boxes, dtype=np.float32).reshape(-1, 4),
             np.array([annotation.label for annotation in record.annotations], dtype=np.int64),
             self.class_names,
-            Bitmaps(bitmaps, record.size_hw) if len(bitmaps) == len(drawn) else None,
+            Bitmaps(bitmaps, record.size_hw) if len(bitmaps) == len(masks) else None,
             crowd=np.array([annotation.crowd for annotation in record.annotations], dtype=np.bool_),
         )
 
@@ -349,6 +349,17 @@ def sift(records: Iterable[Record], source: Path) -> tuple[list[Record], list[Le
     return kept, left_out
 
 
+def drawn(annotation: Annotation, size_hw: tuple[int, int]) -> Bitmap | None:
+    """Return the pixels of an object in a picture of this size; None where it has a box only.
+
+    A shape that covers the centre of no pixel gets the pixel nearest to its middle.
+    """
+    if annotation.shape is None:
+        return None
+    bitmap = annotation.shape.bitmap(size_hw)
+    return bitmap if bitmap.pixels.size else _nearest_pixel(_clipped(annotation, size_hw), size_hw)
+
+
 def stated_or_header_size(path: Path, stated: tuple[int, int] | None) -> tuple[int, int]:
     """Return the size that an annotation file says, or else the one in the picture's header.
 
@@ -374,13 +385,6 @@ def _unfit(annotation: Annotation, size_hw: tuple[int, int]) -> tuple[str, str] 
     return None
 
 
-def _bitmap(annotation: Annotation, size_hw: tuple[int, int]) -> Bitmap | None:
-    if annotation.shape is None:
-        return None
-    bitmap = annotation.shape.bitmap(size_hw)
-    return bitmap if bitmap.pixels.size else _nearest_pixel(_clipped(annotation, size_hw), size_hw)
-
-
 def _nearest_pixel(box: Box, size_hw: tuple[int, int]) -> Bitmap:
     x1, y1, x2, y2 = box
     x, y = min(math.floor((x1 + x2) / 2), size_hw[1] - 1), min(math.floor((y1 + y2) / 2), size_hw[0] - 1)
@@ -395,7 +399,8 @@ def _clipped(annotation: Annotation, size_hw: tuple[int, int]) -> Box:
     return max(x1, 0.0), max(y1, 0.0), min(x2, float(w)), min(y2, float(h))
 
 
-def _border(bitmap: Bitmap) -> Box:
+def border(bitmap: Bitmap) -> Box:
+    """Return x1, y1, x2, y2 of a window, tight where it is trimmed."""
     h, w = bitmap.pixels.shape
     return bitmap.x, bitmap.y, bitmap.x + w, bitmap.y + h
 

@@ -1,0 +1,191 @@
+"""The pictures of a written set: their names, and how they come there.
+
+A plain file is copied byte for byte or linked. What is no plain file (a picture inside of an archive, a band of
+a map) is written with the values that it reads as: PNG where that holds them, TIFF otherwise. So is a picture
+that EXIF turns, for a format whose usual readers do not look at EXIF, as annotations are for the upright one.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterable
+from pathlib import Path, PurePosixPath
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from maskrcnn.data.dataset import Record
+from maskrcnn.data.images import IMAGE_SUFFIXES, header, read_image
+from maskrcnn.data.writing.how import Way
+from maskrcnn.errors import ImageError, OutputError
+from maskrcnn.files import replacing, writing
+
+Exif = Literal["kept", "undone"]
+
+_COMPRESSION = 3
+
+
+class Naming(NamedTuple):
+    """What has to differ between the names of two pictures.
+
+    Attributes:
+        shaped: Makes the name that a format wants.
+        keys: What a name takes for itself, so that no other may have it.
+    """
+
+    shaped: Callable[[PurePosixPath], PurePosixPath]
+    keys: Callable[[PurePosixPath], Iterable[str]]
+
+
+WHOLE = Naming(lambda name: name, lambda name: [str(name)])
+"""Names as they are: the format says a picture's whole name."""
+
+STEM = Naming(lambda name: name, lambda name: [str(name.with_suffix(""))])
+"""Folders are kept, and two names differ without their suffix too: the format has one file a picture."""
+
+FLAT = Naming(lambda name: PurePosixPath("-".join(name.parts)), lambda name: [name.stem])
+"""One folder for all: names of folders become a part of the file's name."""
+
+
+class Names:
+    """Gives names of which no two are alike, for file systems that do not tell `a` from `A` too."""
+
+    def __init__(self, naming: Naming = WHOLE) -> None:
+        self._naming = naming
+        self._taken: set[str] = set()
+
+    def give(self, wanted: PurePosixPath) -> PurePosixPath:
+        """Return the name as the format wants it, numbered where it is taken."""
+        first = given = self._naming.shaped(wanted)
+        number = 1
+        while not self._taken.isdisjoint(keys := {key.casefold() for key in self._naming.keys(given)}):
+            number += 1
+            given = first.with_name(f"{first.stem}-{number}{first.suffix}")
+        self._taken |= keys
+        return given
+
+
+def inside(name: str) -> PurePosixPath:
+    r"""Return a name with forward slashes that stays inside its folder.
+
+    >>> inside(r"C:\photos\..\cat.jpg"), inside("/a/b.png")
+    (PurePosixPath('photos/cat.jpg'), PurePosixPath('a/b.png'))
+    """
+    pieces = [piece for piece in name.replace("\\", "/").split("/") if piece not in ("", ".", "..")]
+    if pieces and len(pieces[0]) == 2 and pieces[0].endswith(":"):
+        pieces = pieces[1:]
+    return PurePosixPath(*pieces) if pieces else PurePosixPath("picture")
+
+
+class Pictures:
+    """Puts the pictures of a set into a folder, one by one.
+
+    Args:
+        folder: Where they go.
+        way: `copy`, `link`, or `none`: then only their names are given.
+        exif: `kept` where the format's readers turn pictures by EXIF, `undone` where they may not.
+        naming: What has to differ between the names of two pictures.
+    """
+
+    def __init__(self, folder: Path, way: Way, exif: Exif, naming: Naming = WHOLE) -> None:
+        self.folder, self._way, self._exif = folder, way, exif
+        self._names = Names(naming)
+
+    def put(self, record: Record) -> PurePosixPath:
+        """Put a picture where it belongs unless it is there already, and return its name below the folder.
+
+        Raises:
+            ImageError: The picture is missing or broken.
+            OutputError: It can't be written.
+        """
+        if self._way == "none":
+            return self._name(record.name)
+        if not self._is_taken_as_it_is(record):
+            pixels = record.read(record.path)
+            name = self._name(_suffixed(record.name, ".png" if _fits_png(pixels) else ".tif"))
+            _save(pixels, self.folder / name)
+            return name
+        name = self._name(record.name)
+        if self._way == "link":
+            _link(record.path, self.folder / name)
+        else:
+            _copy(record.path, self.folder / name)
+        return name
+
+    def _name(self, name: str) -> PurePosixPath:
+        wanted = inside(name)
+        again = len(wanted.parts) > 1 and wanted.parts[0] == self.folder.name  # no `images/images`
+        return self._names.give(PurePosixPath(*wanted.parts[1:]) if again else wanted)
+
+    def _is_taken_as_it_is(self, record: Record) -> bool:
+        if record.read is not read_image:
+            return False
+        return self._exif == "kept" or header(record.path).orientation == 1
+
+
+def _suffixed(name: str, suffix: str) -> str:
+    path = inside(name)
+    return str(path.with_suffix(suffix) if path.suffix.lower() in IMAGE_SUFFIXES else f"{path}{suffix}")
+
+
+def _copy(source: Path, target: Path) -> None:
+    if target.is_file() and target.stat().st_size == _size(source):
+        return
+    with replacing(target) as temporary:
+        try:
+            shutil.copyfile(source, temporary)
+        except FileNotFoundError:
+            raise ImageError(f"{source}: expected a picture, got no such file", code="P101") from None
+
+
+def _size(source: Path) -> int:
+    try:
+        return source.stat().st_size
+    except OSError as error:
+        raise ImageError(f"{source}: expected a picture: {error.strerror}", code="P101") from None
+
+
+def _link(source: Path, target: Path) -> None:
+    if target.is_file() and target.samefile(source):
+        return
+    with writing(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(source.resolve(), target)
+    except FileNotFoundError:
+        raise ImageError(f"{source}: expected a picture, got no such file", code="P101") from None
+    except OSError as error:
+        raise OutputError(
+            f"{target}: could not be linked to {source}: {error.strerror}; take --pictures copy"
+        ) from error
+
+
+def _fits_png(pixels: NDArray[np.generic]) -> bool:
+    return (pixels.dtype.name, pixels.shape[2]) in (("uint8", 3), ("uint16", 1))
+
+
+def _save(pixels: NDArray[np.generic], target: Path) -> None:
+    if target.is_file():
+        return
+    with replacing(target) as temporary:
+        if target.suffix == ".png":
+            from PIL import Image
+
+            plain = np.ascontiguousarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
+            Image.fromarray(plain).save(temporary, format="PNG", compress_level=_COMPRESSION)
+        else:
+            write_tiff(temporary, pixels)
+
+
+def write_tiff(path: Path, pixels: NDArray[np.generic]) -> None:
+    """Write a picture of any bands and dtype, (H, W, bands), with deflate."""
+    from tifffile import imwrite
+
+    bands = pixels.shape[2]
+    if bands == 1:
+        imwrite(path, pixels[..., 0], photometric="minisblack", compression="zlib")
+    else:
+        colours = "rgb" if bands == 3 and pixels.dtype.kind == "u" else "minisblack"
+        imwrite(path, pixels, photometric=colours, planarconfig="contig", compression="zlib")
