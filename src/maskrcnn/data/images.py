@@ -26,7 +26,7 @@ from contextlib import contextmanager
 from glob import glob
 from pathlib import Path
 from threading import get_ident
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -99,15 +99,46 @@ def to_array(image: str | Path | Image.Image | NDArray[np.generic]) -> NDArray[n
     )
 
 
-def header_size(path: str | Path) -> tuple[int, int]:
-    """Return the height and width that `read_image` gives, without decoding the picture.
+class Header(NamedTuple):
+    """What the head of a picture says.
+
+    Attributes:
+        size_hw: Height and width that `read_image` gives, upright.
+        orientation: The EXIF orientation by which it was turned for that, 1 to 8; 1 where it lies as it is stored.
+    """
+
+    size_hw: tuple[int, int]
+    orientation: int
+
+
+def header(path: str | Path) -> Header:
+    """Read the head of a picture, without decoding the picture.
 
     Raises:
         ImageError: There is no such file, it is no picture, or absurdly large.
     """
     path = Path(path)
     with _decoding(path):
-        return _tiff_size(path) if _is_tiff(path) else _pillow_size(path)
+        return _tiff_header(path) if _is_tiff(path) else _pillow_header(path)
+
+
+def header_size(path: str | Path) -> tuple[int, int]:
+    """Return the height and width that `read_image` gives, without decoding the picture.
+
+    Raises:
+        ImageError: There is no such file, it is no picture, or absurdly large.
+    """
+    return header(path).size_hw
+
+
+def upright(array: NDArray[np.generic], orientation: int) -> NDArray[np.generic]:
+    """Turn what lies as a picture is stored, (H, W) or (H, W, bands), as `read_image` turns the picture.
+
+    >>> upright(np.array([[[1], [2], [3]]]), 6)[..., 0].tolist()
+    [[1], [2], [3]]
+    """
+    turned = _turn(array[..., None] if array.ndim == 2 else array, orientation)
+    return turned[..., 0] if array.ndim == 2 else turned
 
 
 def list_images(paths: Sequence[str | Path]) -> list[Path]:
@@ -218,9 +249,10 @@ def _read_pillow(path: Path) -> NDArray[np.generic]:
     return _turn(array, orientation)
 
 
-def _pillow_size(path: Path) -> tuple[int, int]:
+def _pillow_header(path: Path) -> Header:
     with Image.open(path) as image:
-        return _turned((image.height, image.width), _orientation(image))
+        orientation = _orientation(image)
+        return Header(_turned((image.height, image.width), orientation), orientation)
 
 
 def _turn(array: NDArray[np.generic], orientation: int) -> NDArray[np.generic]:
@@ -360,13 +392,14 @@ def _read_tiff(path: Path) -> NDArray[np.generic]:
         return _turn(array, _tiff_orientation(tiff))
 
 
-def _tiff_size(path: Path) -> tuple[int, int]:
+def _tiff_header(path: Path) -> Header:
     with _open_tiff(path) as tiff:
         axes, shape = _tiff_axes(tiff, path)
+        orientation = _tiff_orientation(tiff)
         if _is_plain(tiff, axes):
-            return _pillow_size(path)
+            return Header(_pillow_header(path).size_hw, orientation)
         size_hw = shape[axes.index("Y")], shape[axes.index("X")]
-        return _turned(size_hw, _tiff_orientation(tiff))
+        return Header(_turned(size_hw, orientation), orientation)
 
 
 def _tiff_orientation(tiff: TiffFile) -> int:
