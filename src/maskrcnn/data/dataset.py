@@ -186,6 +186,7 @@ class LeftOut:
         name: Which annotation it is.
         reason: Why.
         code: Which of `maskrcnn.data.findings.RULES` this is.
+        annotation: What it said, where that is known.
     """
 
     file: Path
@@ -193,6 +194,7 @@ class LeftOut:
     name: str
     reason: str
     code: str
+    annotation: Annotation | None = None
 
     def __str__(self) -> str:
         return f"{self.file}: {self.name} of {self.picture}: left out: {self.reason}"
@@ -345,7 +347,9 @@ def sift(records: Iterable[Record], source: Path) -> tuple[list[Record], list[Le
         unfit = [(annotation, _unfit(annotation, record.size_hw)) for annotation in record.annotations]
         usable = tuple(annotation for annotation, why in unfit if why is None)
         kept.append(record if len(usable) == len(unfit) else replace(record, annotations=usable))
-        left_out += [LeftOut(source, record.name, each.name, why[1], why[0]) for each, why in unfit if why is not None]
+        left_out += [
+            LeftOut(source, record.name, each.name, why[1], why[0], each) for each, why in unfit if why is not None
+        ]
     return kept, left_out
 
 

@@ -316,6 +316,9 @@ def _pillow_size(path: Path) -> tuple[int, int]:
 def _pillow_header(path: Path) -> Header:
     with Image.open(path) as image:
         orientation = _orientation(image)
+def _pillow_header(path: Path) -> Header:
+    with Image.open(path) as image:
+        orientation = _orientation(image)
         return Header(_turned((image.height, image.width), orientation), orientation)
 
 
@@ -469,6 +472,9 @@ def _stored_tiff(path: Path) -> NDArray[np.generic]:
 
 
 def _tiff_size(path: Path) -> tuple[int, int]:
+def _tiff_header(path: Path) -> Header:
+    with _open_tiff(path) as tiff:
+        axes, shape = _tiff_axes(tiff, path)
 def _tiff_header(path: Path) -> Header:
     with _open_tiff(path) as tiff:
         axes, shape = _tiff_axes(tiff, path)

@@ -1,0 +1,1 @@
+"""What is wrong with data, what it will do to training, and a mended copy of it."""
