@@ -10,10 +10,8 @@ from maskrcnn.cli import main
 from maskrcnn.version import __version__
 
 PAGES = [
-    *("", "train", "evaluate", "predict", "demo", "data", "data synth"),
-    *("data split", "data merge", "data sample"),
-    *("", "train", "evaluate", "predict", "demo", "data", "data synth", "data show"),
-    *("", "train", "evaluate", "predict", "demo", "data", "data convert", "data synth"),
+    *("", "train", "evaluate", "predict", "demo"),
+    *("data", "data show", "data convert", "data split", "data merge", "data sample", "data compose", "data synth"),
     *("weights", "weights list", "weights info", "weights convert"),
 ]
 HEAVY = ("torch", "lightning", "faster_coco_eval", "numpy", "PIL", "maskrcnn.config")

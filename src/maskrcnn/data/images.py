@@ -74,20 +74,22 @@ def read_image(path: str | Path) -> NDArray[np.generic]:
 
 
 def read_alpha(path: str | Path) -> NDArray[np.uint8] | None:
-    """Read how solid each pixel of a picture is, upright.
+    """Read how opaque a picture is, upright.
 
     Returns:
-        (H, W) uint8, 255 where it is solid; None where the file has no alpha channel.
+        (H, W) uint8, 255 where nothing shines through; None where the file has no alpha.
 
     Raises:
-        ImageError: There is no such file, it is no picture, or it is broken.
+        ImageError: There is no such file, it is no picture, it is broken or cut off.
     """
     path = Path(path)
     with _decoding(path), Image.open(path) as image:
-        if image.mode not in {"RGBA", "LA", "RGBa", "La", "PA"}:
+        if "A" not in image.getbands() and "a" not in image.getbands() and "transparency" not in image.info:
             return None
         alpha = np.array(image.convert("RGBA").getchannel("A"))
-        return np.ascontiguousarray(_turn(alpha, _orientation(image))).astype(np.uint8)
+        return np.ascontiguousarray(_turn(alpha[..., None], _orientation(image))[..., 0])
+
+
 def read_labels(path: str | Path) -> NDArray[np.generic]:
     """Read a picture whose values are labels, upright and exactly as they are stored.
 
@@ -102,21 +104,6 @@ def read_labels(path: str | Path) -> NDArray[np.generic]:
     with _decoding(path):
         array = _stored_tiff(path) if _is_tiff(path) else _stored_pillow(path)
     return array[..., 0] if array.shape[2:] == (1,) else array
-def read_alpha(path: str | Path) -> NDArray[np.uint8]:
-    """Read how opaque a picture is, upright.
-
-    Returns:
-        (H, W) uint8, 255 where nothing shines through.
-
-    Raises:
-        ImageError: There is no such file, it is no picture, it is broken or cut off, or it has no alpha.
-    """
-    path = Path(path)
-    with _decoding(path), Image.open(path) as image:
-        if "A" not in image.getbands() and "transparency" not in image.info:
-            raise ImageError(f"{path}: expected a picture with alpha, got one of {'+'.join(image.getbands())}")
-        alpha = np.array(image.convert("RGBA").getchannel("A"))
-        return np.ascontiguousarray(_turn(alpha[..., None], _orientation(image))[..., 0])
 
 
 def to_array(image: str | Path | Image.Image | NDArray[np.generic]) -> NDArray[np.generic]:
@@ -312,10 +299,6 @@ def _stored_pillow(path: Path) -> NDArray[np.generic]:
     return _turn(array, orientation)
 
 
-def _pillow_size(path: Path) -> tuple[int, int]:
-def _pillow_header(path: Path) -> Header:
-    with Image.open(path) as image:
-        orientation = _orientation(image)
 def _pillow_header(path: Path) -> Header:
     with Image.open(path) as image:
         orientation = _orientation(image)
@@ -471,10 +454,6 @@ def _stored_tiff(path: Path) -> NDArray[np.generic]:
     return _stored_pillow(path) if is_plain else _read_tiff(path)
 
 
-def _tiff_size(path: Path) -> tuple[int, int]:
-def _tiff_header(path: Path) -> Header:
-    with _open_tiff(path) as tiff:
-        axes, shape = _tiff_axes(tiff, path)
 def _tiff_header(path: Path) -> Header:
     with _open_tiff(path) as tiff:
         axes, shape = _tiff_axes(tiff, path)

@@ -92,7 +92,9 @@ class Album:
             size = f"{_by(look.size_hw)} are {pixels / 1e6:.0f} million pixels"
             yield self._about("P107", record.name, f"{size}; cut it into tiles with maskrcnn data crop")
         if look.flat is not None and record.annotations:
-            yield self._about("P112", record.name, f"every pixel is {look.flat:g}, and it has {_count(len(record.annotations))}")
+            yield self._about(
+                "P112", record.name, f"every pixel is {look.flat:g}, and it has {_count(len(record.annotations))}"
+            )
 
     def _about(self, code: str, picture: str, detail: str) -> Finding:
         return Finding(code, self.source, picture, "", detail)

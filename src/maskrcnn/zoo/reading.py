@@ -115,8 +115,6 @@ def _open(path: Path) -> Found:
     if start.startswith((ARCHIVE, _OLD_CHECKPOINT)):
         return _found(path, read_checkpoint(path))
     if start.startswith(PICKLES):
-        return _found(path, read_pickle(path))
-    if start.startswith(_PICKLES):
         return _found(path, read_pickle(path, WeightsError))
     what = f"one that starts with {start[:8]!r}" if start else "an empty one"
     raise WeightsError(f"{path}: expected a file of weights of PyTorch, Keras or Detectron, got {what}")

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import typer
 
-from maskrcnn.cli.data import compose, merge, sample, split, synth
-from maskrcnn.cli.data import show, synth
+from maskrcnn.cli.data import compose, convert, merge, sample, show, split, synth
 
-data = typer.Typer(help="Make and look at data sets.", no_args_is_help=True)
-from maskrcnn.cli.data import convert, synth
+data = typer.Typer(help="Look at, check, convert, split, join and make data sets.", no_args_is_help=True)
 
-data = typer.Typer(help="Make and convert data sets.", no_args_is_help=True)
-
+data.command(epilog=show.EPILOG)(show.show)
 data.command(epilog=convert.EPILOG)(convert.convert)
-data.command(epilog=synth.EPILOG)(synth.synth)
-data.command(epilog=compose.EPILOG)(compose.compose)
 data.command(epilog=split.EPILOG)(split.split)
 data.command(epilog=merge.EPILOG)(merge.merge)
 data.command(epilog=sample.EPILOG)(sample.sample)
-data.command(epilog=show.EPILOG)(show.show)
+data.command(epilog=compose.EPILOG)(compose.compose)
+data.command(epilog=synth.EPILOG)(synth.synth)

@@ -11,22 +11,29 @@ from maskrcnn.data.classes import Classes, choose_classes
 from maskrcnn.data.dataset import Dataset
 from maskrcnn.data.formats import (
     ade20k,
+    cis680,
     cityscapes,
     coco,
+    createml,
+    cvat,
+    geotiff,
     id_images,
     kitti,
     kittiseg,
+    labelme,
+    labelme_xml,
     mask_files,
     mask_folders,
     mots,
     open_images,
+    pose_bowl,
     via,
     vistas,
     voc,
+    vott,
+    yolo,
 )
-from maskrcnn.data.formats import cis680, coco, geotiff, pose_bowl, via
 from maskrcnn.data.formats.archives import unpacked
-from maskrcnn.data.formats import coco, createml, cvat, labelme, labelme_xml, via, vott, yolo
 from maskrcnn.data.formats.place import Place
 from maskrcnn.data.formats.reading import Fault, Pictures, Reading, refuse
 from maskrcnn.errors import AnnotationError, FormatError

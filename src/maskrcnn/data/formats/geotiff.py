@@ -31,11 +31,12 @@ from maskrcnn.data.dataset import Annotation, Box, Dataset, LeftOut, Record, Rin
 from maskrcnn.data.formats import features as outlines
 from maskrcnn.data.formats import rasters as grids
 from maskrcnn.data.formats.deferred import Deferred
+from maskrcnn.data.formats.drawings import ONLY_CLASS
 from maskrcnn.data.formats.features import Features, read_features
 from maskrcnn.data.formats.place import Place
 from maskrcnn.data.formats.rasters import Raster, affine, geo_library, locate_raster, reader
 from maskrcnn.data.formats.reading import Reading
-from maskrcnn.data.formats.via import CLASS_KEYS, ONLY_CLASS
+from maskrcnn.data.formats.via_regions import CLASS_KEYS
 from maskrcnn.errors import AnnotationError
 from maskrcnn.ops.polygons import rasterise
 from maskrcnn.ops.rle import EMPTY_BITMAP, Bitmap, clip, trim

@@ -26,7 +26,7 @@ from maskrcnn.data.formats.pictures import locate
 from maskrcnn.data.formats.place import Place
 from maskrcnn.data.formats.reading import Reading, refuse
 from maskrcnn.data.images import IMAGE_SUFFIXES, header_size, natural_key, read_alpha
-from maskrcnn.errors import AnnotationError
+from maskrcnn.errors import AnnotationError, ImageError
 from maskrcnn.ops.rle import Bitmap, trim
 
 OPAQUE = 128
@@ -200,7 +200,10 @@ def silhouette(path: Path, size_hw: tuple[int, int], box: Box, where: str) -> Ru
         ImageError: The cut-out is broken or has no alpha.
         AnnotationError: It is of another size, empty, or lies elsewhere than the box.
     """
-    opaque = read_alpha(path) >= OPAQUE
+    alpha = read_alpha(path)
+    if alpha is None:
+        raise ImageError(f"{path}: expected a picture with alpha, got one without")
+    opaque = alpha >= OPAQUE
     hint = "; a cut-out is the mask of the picture of the same name: move the folder away to have boxes only"
     if opaque.shape != size_hw:
         got, wanted = (f"{h}x{w}" for h, w in (opaque.shape, size_hw))

@@ -11,7 +11,7 @@ import json
 from pathlib import Path, PurePosixPath
 
 from maskrcnn.data.dataset import Box, Dataset, Record
-from maskrcnn.data.formats.via import USUAL_NAME
+from maskrcnn.data.formats.via import USUAL_NAMES
 from maskrcnn.data.writing.how import Writing
 from maskrcnn.data.writing.outlines import fitted
 from maskrcnn.data.writing.pictures import Pictures
@@ -33,7 +33,7 @@ def write(dataset: Dataset, out: Path, how: Writing) -> Written:
         size = _bytes(record.path if how.pictures == "none" else out / name)
         regions = [_region(record, each, dataset, how, tally) for each in tally.objects(record)]
         entries[f"{name}{size}"] = _entry(name, size, regions)
-    write_text(out / USUAL_NAME, json.dumps(entries))
+    write_text(out / USUAL_NAMES[0], json.dumps(entries))
     return tally.written()
 
 
