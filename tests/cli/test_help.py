@@ -58,6 +58,7 @@ def test_options_of_train_are_grouped(output: str) -> None:
     assert [title for title in titles if title not in ("Options", "Arguments", "Commands")] == [
         *("Model", "Schedule", "Optimisation", "Machine", "Any"),  # train
         *("Machine", "Machine"),  # evaluate, predict
+        "How",  # data compose
     ]
 
 
