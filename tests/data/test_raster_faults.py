@@ -63,7 +63,7 @@ def cityscapes_ids(root: Path) -> Path:
 def cityscapes_polygons(root: Path) -> Path:
     image(root / "leftImg8bit/train/a/a_0_leftImg8bit.png")
     ring = [[1, 1], [5, 1], [3, 4]]
-    objects = [{"label": label, "polygon": ring} for label in ("car", "cargroup", "road")]
+    objects = [{"label": label, "polygon": ring} for label in ("road", "cargroup", "car")]
     document = {"imgHeight": H, "imgWidth": W, "objects": objects}
     text(root / "gtFine/train/a/a_0_gtFine_polygons.json", json.dumps(document))
     return root / "gtFine/train"
