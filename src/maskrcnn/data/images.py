@@ -296,7 +296,7 @@ def _stored_pillow(path: Path) -> NDArray[np.generic]:
             array = np.array(image.convert("RGBA"))
         else:
             array = _bands(image)
-    return _turn(array, orientation)
+    return _turn(array.reshape(*array.shape[:2], -1), orientation)
 
 
 def _pillow_header(path: Path) -> Header:

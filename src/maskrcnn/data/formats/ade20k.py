@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from maskrcnn.data.dataset import Dataset, Runs
 from maskrcnn.data.formats.drafts import Draft, Thing, assemble
 from maskrcnn.data.formats.fields import expected, listing, mapping, text, whole
-from maskrcnn.data.formats.label_maps import each_file, read_mask, split
+from maskrcnn.data.formats.label_maps import each_file, split
 from maskrcnn.data.formats.label_maps import whole as whole_mask
 from maskrcnn.data.formats.pairing import a_few, check_size, deeply_listed, missing
 from maskrcnn.data.formats.place import Place
@@ -38,6 +38,7 @@ _SEGMENTS = "_seg"
 _LABELS = (".json", "_atr.txt")
 _SPLITS = ("training", "validation")
 _ENCODINGS = ("utf-8-sig", "latin-1")  # names in a few files are in the latter
+_HIDDEN = 128  # a mask's value where something else covers the object
 _DEEPEST = 3
 _LOOKED_AT = 3
 
@@ -125,9 +126,11 @@ def _of_2017(picture: _Picture, size_hw: tuple[int, int]) -> Iterator[Thing]:
     rows = [_row(line) for line in lines(picture.labels, *_ENCODINGS)]
     for level in sorted({row.level for row in rows} | {0}):
         image = picture.beside(f"_parts_{level}.png" if level else f"{_SEGMENTS}.png")
-        parted = split(_blue(image, picture, size_hw))
         of_level = [row for row in rows if row.level == level]
-        if unknown := sorted(parted.keys() - {row.number for row in of_level}):
+        parted, numbers = split(_blue(image, picture, size_hw)), {row.number for row in of_level}
+        if not parted.keys() <= numbers:  # values may be spread; then an object's number is its value's rank
+            parted = dict(enumerate(parted.values(), 1))
+        if unknown := sorted(parted.keys() - numbers):
             raise AnnotationError(
                 f"{image}: expected a line in {picture.labels.name} for every object, got none for {unknown[0]}",
                 code="C302",
@@ -165,9 +168,10 @@ def _of_2020(picture: _Picture, size_hw: tuple[int, int]) -> Iterator[Thing]:
         name = f"object {whole(entry.get('id'), f'{where}: object[{i}]', 'id')}"
         class_name = _first_name(text(entry.get("name"), f"{where}: {name}", "name"))
         mask = picture.labels.parent / text(entry.get("instance_mask"), f"{where}: {name}", "instance_mask")
-        pixels = read_mask(mask)
-        check_size(mask, pixels.shape, size_hw, picture.path)
-        yield Thing(name, class_name, whole_mask(pixels))
+        stored = read_labels(mask)
+        stored = stored if stored.ndim == 2 else stored[..., 0]
+        check_size(mask, stored.shape, size_hw, picture.path)
+        yield Thing(name, class_name, whole_mask((stored != 0) & (stored != _HIDDEN)))
 
 
 def _document(path: Path) -> object:

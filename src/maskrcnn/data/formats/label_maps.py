@@ -19,7 +19,7 @@ from maskrcnn.data.dataset import Runs
 from maskrcnn.data.formats.reading import Reading
 from maskrcnn.data.images import read_labels
 from maskrcnn.errors import AnnotationError
-from maskrcnn.ops.rle import compress
+from maskrcnn.ops.rle import Bitmap, compress, trim
 
 MOST_OBJECTS = 20_000
 """More values than this are a photograph rather than objects."""
@@ -56,7 +56,8 @@ def split(labels: NDArray[np.generic]) -> dict[int, Runs]:
 
 def whole(mask: NDArray[np.bool_]) -> Runs:
     """Take all set pixels of (H, W) bool as one object."""
-    return split(mask).get(1) or _encode(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64), mask.size)
+    height, width = mask.shape
+    return Runs.of(trim(Bitmap(0, 0, mask)), (height, width))
 
 
 def _runs(labels: NDArray[np.generic]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.generic]]:
@@ -90,8 +91,8 @@ def read_ids(path: Path) -> NDArray[np.int64]:
     if stored.dtype.kind == "f" and not _are_whole(stored):
         raise AnnotationError(f"{path}: expected one whole number an object, got fractions")
     ids = _packed(stored, path)
-    # neighbours of a photograph differ nearly everywhere, so its runs are counted before its values
-    if len(_runs(ids)[2]) > MOST_OBJECTS and len(np.unique(ids)) > MOST_OBJECTS:
+    # neighbours of a photograph differ nearly everywhere, and are counted sooner than its values
+    if np.count_nonzero(ids[:, 1:] != ids[:, :-1]) > MOST_OBJECTS and len(np.unique(ids)) > MOST_OBJECTS:
         raise AnnotationError(
             f"{path}: expected one value an object, got more than {MOST_OBJECTS:,} values; is it a photograph?"
         )
@@ -134,9 +135,9 @@ def read_mask(path: Path) -> NDArray[np.bool_]:
     if stored.ndim == 3 and stored.shape[2] in (2, 4):
         alpha = stored[..., -1]
         stored = alpha if (alpha != alpha.flat[0]).any() else stored[..., :-1]
-    brightness = (stored if stored.ndim == 2 else stored.max(axis=2)).astype(np.float64)
-    most = brightness.max(initial=0.0)
-    return np.asarray(brightness > most / 2) if most > 0 else np.zeros(brightness.shape, dtype=np.bool_)
+    brightness: NDArray[np.generic] = stored if stored.ndim == 2 else stored.max(axis=2)
+    most = brightness.max().item()
+    return np.asarray(np.greater(brightness, most / 2 if isinstance(most, float) else most // 2))
 
 
 def each_file(reading: Reading, items: Sequence[T], parse: Callable[[T], R]) -> list[R]:

@@ -25,7 +25,7 @@ from maskrcnn.data.formats.label_maps import each_file, read_mask, whole
 from maskrcnn.data.formats.pairing import a_few, by_stem, check_size, listed
 from maskrcnn.data.formats.place import Place
 from maskrcnn.data.formats.reading import Reading
-from maskrcnn.data.images import header_size
+from maskrcnn.data.images import IMAGE_SUFFIXES, header_size
 from maskrcnn.errors import AnnotationError, ImageError
 
 _LOOKED_AT = 5
@@ -52,7 +52,8 @@ def _is_picture(folder: Path) -> bool:
     """Say whether a folder holds one picture with masks that are not called like it."""
     if not (folder / "masks").is_dir():
         return False
-    pictures, masks = listed(folder / "images"), by_stem(a_few(folder / "masks"))
+    pictures = [path for path in a_few(folder / "images") if path.suffix.lower() in IMAGE_SUFFIXES]
+    masks = by_stem(a_few(folder / "masks"))
     return len(pictures) == 1 and not masks.keys() & {pictures[0].stem, f"{pictures[0].stem}_mask"}
 
 

@@ -48,6 +48,7 @@ _NO_CLASSES = frozenset({"background", "ignored", "void"})
 _VOID = 255
 _SAME_OBJECT = 0.3  # least box IoU; VOC leaves 5 pixels of void around a mask, which is much of a small one
 _PICTURES = ("JPEGImages", "images", "Images", "PNGImages")
+_FLAGS = frozenset({"-1", "0", "1"})
 _LOOKED_AT = 5
 _HEAD = 16384
 
@@ -124,18 +125,18 @@ def _pages(source: Path, root: Path, reading: Reading) -> Iterator[_Page]:
 
 def _listed_stems(source: Path, reading: Reading) -> list[str]:
     """Name the pictures of a list; those of one class say with -1 that it is not on a picture."""
-    rows = list(reading.each([line for line in lines(source) if not line.text.startswith("#")], _row))
-    return list(dict.fromkeys(row[0] for row in rows if row[1:] != ["-1"]))
+    rows = reading.each([line for line in lines(source) if not line.text.startswith("#")], _row)
+    return list(dict.fromkeys(stem for stem, flag in rows if flag != "-1"))
 
 
-def _row(line: Line) -> list[str]:
-    """Part a line into a name, which may stand in quotes, and perhaps a flag."""
+def _row(line: Line) -> tuple[str, str]:
+    """Part a line into a name, which may stand in quotes, and a flag where it has one."""
     try:
         words = shlex.split(line.text) if '"' in line.text else line.text.split()
     except ValueError as error:
         raise AnnotationError(f"{line.where}: expected the name of a picture, got {line.text!r}: {error}") from None
-    flags = words[1:] if len(words) > 1 and words[-1] in ("-1", "0", "1") else []
-    return [" ".join(words[: len(words) - len(flags)]), *flags[-1:]] if flags else [" ".join(words)]
+    flag = words.pop() if len(words) > 1 and words[-1] in _FLAGS else ""
+    return " ".join(words), flag
 
 
 def _placed(pages: Sequence[_Page], root: Path, source: Path, reading: Reading) -> list[tuple[_Page, Path]]:
