@@ -12,7 +12,7 @@ from maskrcnn.data import open_dataset
 from maskrcnn.data.dataset import Dataset, Rings
 from maskrcnn.data.formats import via
 from maskrcnn.data.formats.reading import Reading
-from maskrcnn.errors import AnnotationError, ImageError
+from maskrcnn.errors import AnnotationError, FormatError, ImageError
 
 SHARED = Path(__file__).parents[2] / "../shared/data"
 H, W = 60, 80
@@ -232,6 +232,30 @@ def test_an_empty_project_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "set.json").write_text(json.dumps({"_via_img_metadata": {}}))
     with pytest.raises(AnnotationError, match=r"set\.json: expected at least one picture, got none"):
         open_dataset(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("document", "words"),
+    [
+        ({"annotation": {"filename": "a.jpg", "folder": "x", "imsize": [1, 2, 3], "object": []}}, "got an object with"),
+        ({"region": {"name": {"type": "text"}}, "file": {}}, "got definitions of attributes or settings of VIA"),
+        ({"_via_attributes": {"region": {}}}, "got definitions of attributes or settings of VIA"),
+        ({"_via_settings": {"core": {}}}, "got definitions of attributes or settings of VIA"),
+    ],
+)
+def test_what_holds_no_annotations_of_via_is_refused_by_name(tmp_path: Path, document: Json, words: str) -> None:
+    (tmp_path / "set.json").write_text(json.dumps(document))
+    with pytest.raises(FormatError, match=words):
+        open_dataset(tmp_path / "set.json")
+
+
+def test_a_picture_with_an_exif_turn_has_its_upright_size(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[274] = 6
+    Image.new("RGB", (H, W)).save(tmp_path / "a.jpg", exif=exif)
+    (tmp_path / "set.json").write_text(json.dumps({"a": {"filename": "a.jpg", "regions": [region(SQUARE)]}}))
+    sample = open_dataset(tmp_path)[0]
+    assert sample.image.shape[:2] == sample.instances.size_hw == (H, W)
 
 
 def test_missing_pictures_are_an_error_for_via_says_no_sizes(make, tmp_path: Path) -> None:

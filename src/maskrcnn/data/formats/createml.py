@@ -27,6 +27,7 @@ from maskrcnn.errors import AnnotationError, FormatError
 
 CLASSES_FILE = "_classes.csv"
 
+_HEADER = b"filename"
 _BORDER = 1.0  # pixels that a box may leave its picture by, for rounding
 
 
@@ -57,7 +58,7 @@ def find(place: Place) -> list[Path]:
     """List Create ML's files of a place, or Roboflow's list of classes."""
     maybe = (path for path in place.ending(".json") if b'"image' in place.head(path) or b'"coord' in place.head(path))
     found = [path for path in maybe if _recognises(place.json(path))]
-    return found or [path for path in place.files if path.name == CLASSES_FILE]
+    return found or [path for path in place.files if path.name == CLASSES_FILE and _HEADER in place.head(path, 64)]
 
 
 def _recognises(document: object) -> bool:

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from maskrcnn.data.dataset import Box, Dataset, LeftOut, Rings, Runs, stated_or_header_size
 from maskrcnn.data.formats.curves import ellipse_ring, rectangle_ring
-from maskrcnn.data.formats.drawings import Drawn, Page, Skipped, assemble, boxes_as_outlines, locate_each
+from maskrcnn.data.formats.drawings import Drawn, Page, Skipped, assemble, boxes_as_outlines, locate_each, stated_size
 from maskrcnn.data.formats.fields import expected, number, numbers, polygon, shown, text, whole
 from maskrcnn.data.formats.pictures import locate
 from maskrcnn.data.formats.place import Place
@@ -119,9 +119,7 @@ def _images(root: Node, source: Path, reading: Reading) -> list[Page]:
 def _image(node: Node, source: Path) -> _Image:
     name = text(node.attributes.get("name"), f"{source}: image {shown(node.attributes.get('id'))}", "name")
     where = f"{source}: {name}"
-    stated = [node.attributes.get(side) for side in ("height", "width")]
-    height, width = (None if side is None else _whole(side, where, "size", 1) for side in stated)
-    size_hw = None if height is None or width is None else (height, width)
+    size_hw = stated_size(node.attributes.get("height"), node.attributes.get("width"), where)
     return _Image(node, name, node.attributes.get("subset", "").strip(), size_hw, where)
 
 
@@ -217,10 +215,8 @@ def _track_name(track: Node) -> str:
 
 def _original_size(root: Node, source: Path) -> Size | None:
     size = next(root.inside("original_size"), None)
-    if size is None:
-        return None
-    height, width = (_whole(size.value(side), f"{source}: original_size", side, 1) for side in ("height", "width"))
-    return height, width
+    where = f"{source}: original_size"
+    return None if size is None else stated_size(size.value("height"), size.value("width"), where)
 
 
 # Shapes
@@ -309,7 +305,7 @@ def _mask(node: Node, spot: _Spot) -> _Outline:
         raise expected("run lengths", spelled, spot.where, "rle") from None
     if min(runs) < 0 or sum(runs) != h * w:
         raise AnnotationError(
-            f"{spot.where}: rle: expected lengths that sum to {h * w} for {h}x{w}, got {sum(runs):.6g}", code="G205"
+            f"{spot.where}: rle: expected lengths that sum to {h * w} for {h}x{w}, got {shown(sum(runs))}", code="G205"
         )
     pixels = np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(h, w)
     return _Outline(Runs.of(clip(Bitmap(x, y, pixels), spot.size_hw), spot.size_hw))

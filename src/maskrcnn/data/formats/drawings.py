@@ -17,11 +17,14 @@ from numpy.typing import NDArray
 
 from maskrcnn.data.dataset import Annotation, Box, Dataset, LeftOut, Record, Rings, Runs, sift
 from maskrcnn.data.formats.curves import rectangle_ring
+from maskrcnn.data.formats.fields import number, whole
 from maskrcnn.data.formats.pictures import locate
 from maskrcnn.data.formats.reading import Reading
 from maskrcnn.data.images import read_image
 from maskrcnn.errors import AnnotationError
 from maskrcnn.ops.rle import EMPTY_BITMAP, Bitmap, clip
+
+_MOST_PIXELS = 1 << 30
 
 ONLY_CLASS = "object"
 """The class of a set in which none is named."""
@@ -169,11 +172,33 @@ def locate_each(names: Sequence[str], folders: Sequence[Sequence[Path]], source:
     """
     lenient = replace(reading, pictures="optional")
     paths = [locate([name], own, source, lenient)[0] for name, own in zip(names, folders, strict=True)]
-    missing = [i for i, path in enumerate(paths) if not path.is_file()]
+    missing = [i for i, path in enumerate(paths) if not is_file(path)]
     if missing and reading.pictures == "required":
         everywhere = [folder for i in missing for folder in folders[i]]
         locate([names[i] for i in missing], everywhere, source, reading)
     return paths
+
+
+def is_file(path: Path) -> bool:
+    """Say whether there is a file of this name, which a set says and which may be no name that a file can have."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def stated_size(height: object, width: object, where: str) -> tuple[int, int] | None:
+    """Return the height and width that a file says; None where it says neither.
+
+    Raises:
+        AnnotationError: They are no whole numbers from 1 up, or those of no picture.
+    """
+    if height is None and width is None:
+        return None
+    h, w = (whole(number(side, where, name), where, name, 1) for name, side in (("height", height), ("width", width)))
+    if h * w > _MOST_PIXELS:
+        raise AnnotationError(f"{where}: expected at most {_MOST_PIXELS:,} pixels, got {h}x{w} (height x width)")
+    return h, w
 
 
 # Groups

@@ -31,8 +31,8 @@ from numpy.typing import NDArray
 
 from maskrcnn.data.dataset import Dataset, Rings, Runs, stated_or_header_size
 from maskrcnn.data.formats.curves import ellipse_ring, rectangle_ring
-from maskrcnn.data.formats.drawings import Drawn, Page, Skipped, assemble, locate_each
-from maskrcnn.data.formats.fields import expected, listing, load_json, mapping, numbers, polygon, text, whole
+from maskrcnn.data.formats.drawings import Drawn, Page, Skipped, assemble, is_file, locate_each, stated_size
+from maskrcnn.data.formats.fields import expected, listing, load_json, mapping, numbers, polygon, text
 from maskrcnn.data.formats.mask_pictures import read_mask
 from maskrcnn.data.formats.place import Place
 from maskrcnn.data.formats.reading import Reading
@@ -45,7 +45,8 @@ SPLITS = frozenset({"train", "training", "val", "valid", "validation", "test", "
 
 _SIGNS = (b'"shapes"', b'"imagePath"', b'"imageData"')
 _FEW = 4
-_DEEPEST = 3
+_DEEPEST = 8  # folders inside each other; links can make a circle
+_DEEPEST_LOOK = 3
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def find(place: Place) -> list[Path]:
     files = _probable(place)
     if not place.is_folder:
         return [path for path in files if _recognises(place.json(path))]
-    return [place.path] if _holds(place, _DEEPEST) else []
+    return [place.path] if _holds(place, _DEEPEST_LOOK) else []
 
 
 def _probable(place: Place) -> list[Path]:
@@ -92,12 +93,12 @@ def _recognises(document: object) -> bool:
     return isinstance(document, dict) and "shapes" in document and "imagePath" in document
 
 
-def _files(folder: Path) -> Iterator[Path]:
+def _files(folder: Path, deepest: int = _DEEPEST) -> Iterator[Path]:
     """Go through the JSON files of a folder and its parts that are LabelMe's."""
     place = Place(folder)
     yield from (path for path in place.ending(".json") if _is_one(path, place))
-    for part in _parts(place.folders):
-        yield from _files(part)
+    for part in _parts(place.folders) if deepest else ():
+        yield from _files(part, deepest - 1)
 
 
 def _is_one(path: Path, place: Place) -> bool:
@@ -128,7 +129,7 @@ def read(source: Path, reading: Reading) -> Dataset:
     folders = [[root, sheet.file.parent, sheet.file.parent / "images", root / "images"] for sheet in sheets]
     names = [sheet.name for sheet in sheets]
     paths = locate_each(names, folders, source, replace(reading, pictures="optional"))
-    gone = [i for i, path in enumerate(paths) if not path.is_file() and not sheets[i].has_picture]
+    gone = [i for i, path in enumerate(paths) if not is_file(path) and not sheets[i].has_picture]
     locate_each([names[i] for i in gone], [folders[i] for i in gone], source, reading)
     pages = list(reading.each(zip(sheets, paths, strict=True), lambda each: _page(*each, reading)))
     return assemble(source, "labelme", pages, reading)
@@ -138,7 +139,7 @@ def _sheet(file: Path, root: Path, reading: Reading) -> _Sheet:
     entry = dict(mapping(reading.json(file), str(file), "top level"))
     spelled = text(entry.get("imagePath"), str(file), "imagePath").replace("\\", "/")
     name = spelled if Path(spelled).is_absolute() else os.path.normpath(file.parent.relative_to(root) / spelled)
-    stated = _stated(entry, str(file))
+    stated = stated_size(entry.get("imageHeight"), entry.get("imageWidth"), str(file))
     picture = entry.pop("imageData", None)
     return _Sheet(file, Path(name).as_posix(), entry, isinstance(picture, str) and bool(picture), stated)
 
@@ -153,15 +154,8 @@ def _check_once(sheets: Sequence[_Sheet]) -> None:
             )
 
 
-def _stated(entry: dict[str, object], where: str) -> tuple[int, int] | None:
-    if entry.get("imageHeight") is None and entry.get("imageWidth") is None:
-        return None
-    height, width = (whole(entry.get(field), where, field, 1) for field in ("imageHeight", "imageWidth"))
-    return height, width
-
-
 def _page(sheet: _Sheet, path: Path, reading: Reading) -> Page:
-    embedded = sheet.has_picture and not path.is_file()
+    embedded = sheet.has_picture and not is_file(path)
     path, read_pixels = (sheet.file, read_embedded) if embedded else (path, read_image)
     if embedded and sheet.stated_hw is None:
         height, width, _ = read_embedded(path).shape

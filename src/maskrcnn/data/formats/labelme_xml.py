@@ -22,8 +22,8 @@ from pathlib import Path
 import numpy as np
 
 from maskrcnn.data.dataset import Dataset, Rings, Runs, stated_or_header_size
-from maskrcnn.data.formats.drawings import Drawn, Page, Skipped, assemble, locate_each
-from maskrcnn.data.formats.fields import number, text, whole
+from maskrcnn.data.formats.drawings import Drawn, Page, Skipped, assemble, is_file, locate_each, stated_size
+from maskrcnn.data.formats.fields import number, text
 from maskrcnn.data.formats.labelme import SPLITS
 from maskrcnn.data.formats.mask_pictures import read_mask
 from maskrcnn.data.formats.place import Place
@@ -36,7 +36,8 @@ from maskrcnn.ops.rle import Bitmap, clip
 _FOLDERS = ("Annotations", "Images", "Masks")
 _SIGNS = (b"<polygon>", b"<segm>", b"<imagesize>", b"<sourceAnnotation>", b"<sourceImage>")
 _FEW = 4
-_DEEPEST = 2
+_DEEPEST = 8  # folders inside each other; links can make a circle
+_DEEPEST_LOOK = 2
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def find(place: Place) -> list[Path]:
     if not place.is_folder:
         return [path for path in place.ending(".xml") if _recognises(place.head(path))]
     annotations = place.inside(_FOLDERS[0])
-    return [place.path] if _holds(annotations or place, _DEEPEST if annotations else 0) else []
+    return [place.path] if _holds(annotations or place, _DEEPEST_LOOK if annotations else 0) else []
 
 
 def _recognises(head: bytes) -> bool:
@@ -68,10 +69,10 @@ def _parts(place: Place) -> list[Path]:
     return [] if any(folder.name.lower() in SPLITS for folder in place.folders) else place.folders
 
 
-def _files(place: Place) -> Iterator[Path]:
+def _files(place: Place, deepest: int = _DEEPEST) -> Iterator[Path]:
     yield from place.ending(".xml")
-    for folder in _parts(place):
-        yield from _files(Place(folder))
+    for folder in _parts(place) if deepest else ():
+        yield from _files(Place(folder), deepest - 1)
 
 
 def read(source: Path, reading: Reading) -> Dataset:
@@ -100,7 +101,7 @@ def _sheet(file: Path) -> _Sheet:
 
 def _beside(file: Path, kind: str) -> list[Path]:
     """List where the pictures or masks of an XML file lie: beside it, or in the tree beside `Annotations`."""
-    parts = file.parent.parts
+    parts = file.parent.absolute().parts
     if _FOLDERS[0] not in parts:
         return [file.parent, file.parent.parent / kind]
     i = len(parts) - 1 - parts[::-1].index(_FOLDERS[0])
@@ -110,23 +111,13 @@ def _beside(file: Path, kind: str) -> list[Path]:
 
 def _page(sheet: _Sheet, path: Path, reading: Reading) -> Page:
     where, root = str(sheet.file), sheet.root
-    size_hw = stated_or_header_size(path, _stated(root, where))
+    stated = stated_size(root.value("imagesize", "nrows"), root.value("imagesize", "ncols"), where)
+    size_hw = stated_or_header_size(path, stated)
     folder = root.value("folder")
     objects = [(i, each) for i, each in enumerate(root.all("object")) if each.value("deleted") != "1"]
     drawn = reading.each(objects, lambda item: _drawn(*item, sheet.file, size_hw))
     name = f"{folder}/{sheet.name}" if folder else sheet.name
     return Page(name, path, size_hw, list(drawn), {"folder": folder} if folder else {})
-
-
-def _stated(root: Node, where: str) -> tuple[int, int] | None:
-    rows, columns = root.value("imagesize", "nrows"), root.value("imagesize", "ncols")
-    if rows is None and columns is None:
-        return None
-    return _whole(rows, where, "nrows"), _whole(columns, where, "ncols")
-
-
-def _whole(value: str | None, where: str, field: str) -> int:
-    return whole(number(value, where, field), where, field, 1)
 
 
 def _drawn(i: int, node: Node, file: Path, size_hw: tuple[int, int]) -> Drawn | Skipped:
@@ -168,7 +159,7 @@ def _no_area(points: Sequence[Sequence[float]]) -> str:
 def _segm(segm: Node, file: Path, where: str, size_hw: tuple[int, int]) -> Runs:
     name = Path(text(segm.value("mask"), where, "mask").replace("\\", "/")).name
     places = [folder / name for folder in _beside(file, "Masks")]
-    path = next((place for place in places if place.is_file()), places[0])
+    path = next((place for place in places if is_file(place)), places[0])
     pixels = read_mask(path, f"{where}: mask", size_hw)
     if pixels.shape != size_hw:
         raise AnnotationError(

@@ -26,6 +26,7 @@ from maskrcnn.errors import FormatError
 USUAL_NAMES = ("via_region_data.json", "via_region_data.csv")
 """The names under which VIA exports; the first is taken where both are there."""
 
+_ADE20K = {"imsize", "object"}  # whose files have an entry with a file name too
 _SIGNS = (b'"_via_', b'"filename"', b'"project"', b'"region"', b'"file"')
 
 
@@ -54,7 +55,7 @@ def _recognises(document: object) -> bool:
     if isinstance(document.get("_via_img_metadata"), dict) or via3.recognises(document):
         return True
     first = next(iter(document.values()), None)
-    return isinstance(first, dict) and "filename" in first
+    return isinstance(first, dict) and "filename" in first and not _ADE20K & first.keys()
 
 
 def _has_no_pictures(document: object) -> bool:

@@ -13,7 +13,6 @@ Letters: V corners of a ring.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -21,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskrcnn.data.dataset import Box, Dataset, Rings, stated_or_header_size
-from maskrcnn.data.formats.drawings import Drawn, Page, Skipped, assemble, boxes_as_outlines
-from maskrcnn.data.formats.fields import expected, listing, mapping, number, polygon, text, whole
+from maskrcnn.data.formats.drawings import Drawn, Page, Skipped, assemble, boxes_as_outlines, stated_size
+from maskrcnn.data.formats.fields import expected, listing, mapping, number, polygon, text
 from maskrcnn.data.formats.pictures import locate
 from maskrcnn.data.formats.place import Place
 from maskrcnn.data.formats.reading import Reading
@@ -53,15 +52,17 @@ def read(source: Path, reading: Reading) -> Dataset:
     """
     root = mapping(reading.json(source), str(source), "top level")
     assets = mapping(root.get("assets"), str(source), "assets")
-    entries = list(reading.each(assets.items(), lambda item: (_asset(*item, source), item[1])))
-    names = [text(asset.get("name"), str(source), "name") for asset, _ in entries]
+    seen: set[str] = set()
+    entries = list(reading.each(assets.items(), lambda item: (_asset(*item, source, seen), item[1])))
+    names = [str(asset["name"]) for asset, _ in entries]
     folders = [source.parent, source.parent / "images", source.parent.parent, source.parent.parent / "images"]
     paths = locate(names, folders, source, reading)
 
     def page(each: tuple[tuple[dict[str, object], object], str, Path]) -> Page:
         (asset, entry), name, path = each
         where = f"{source}: {name}"
-        size_hw = stated_or_header_size(path, _stated(asset.get("size"), where))
+        stated = mapping(asset.get("size") or {}, where, "size")
+        size_hw = stated_or_header_size(path, stated_size(stated.get("height"), stated.get("width"), where))
         regions = listing(mapping(entry, where, "entry").get("regions") or [], where, "regions")
         return Page(name, path, size_hw, list(reading.each(regions, lambda region: _drawn(region, where))))
 
@@ -69,19 +70,16 @@ def read(source: Path, reading: Reading) -> Dataset:
     return assemble(source, "vott", boxes_as_outlines(pages), reading, _declared(root.get("tags"), source))
 
 
-def _asset(key: str, value: object, source: Path) -> dict[str, object]:
+def _asset(key: str, value: object, source: Path, seen: set[str]) -> dict[str, object]:
     """Return what is said of a picture, with a name that can be looked for."""
     where = f"{source}: asset {key}"
     asset = mapping(mapping(value, where, "entry").get("asset"), where, "asset")
     name = asset.get("name") or unquote(text(asset.get("path"), where, "path")).rsplit("/", 1)[-1]
-    return {**asset, "name": text(name, where, "name")}
-
-
-def _stated(value: object, where: str) -> tuple[int, int] | None:
-    if value is None:
-        return None
-    size = mapping(value, where, "size")
-    return whole(size.get("height"), where, "height", 1), whole(size.get("width"), where, "width", 1)
+    plain = text(name, where, "name")
+    if plain in seen:
+        raise AnnotationError(f"{where}: expected one asset for {plain}, got a second one", code="F004")
+    seen.add(plain)
+    return {**asset, "name": plain}
 
 
 def _declared(value: object, source: Path) -> dict[int, str] | None:
@@ -122,9 +120,7 @@ def _box(value: object, where: str) -> Box:
 
 
 def _ring(value: object, where: str) -> NDArray[np.float64]:
-    points: Sequence[dict[str, object]] = [
-        mapping(point, where, f"points[{i}]") for i, point in enumerate(listing(value, where, "points"))
-    ]
+    points = [mapping(point, where, f"points[{i}]") for i, point in enumerate(listing(value, where, "points"))]
     corners = [
         [number(point.get(axis), where, f"points[{i}]: {axis}") for axis in "xy"] for i, point in enumerate(points)
     ]

@@ -28,6 +28,7 @@ _LABELS = frozenset({"labels", "labeltxt", "annotations"})
 _YAML = (".yaml", ".yml")
 _FEW = 20
 _PARENTS = 4
+_DEEPEST = 8  # folders inside each other; links can make a circle
 
 
 class _Set(NamedTuple):
@@ -61,7 +62,7 @@ def find(place: Place) -> list[Path]:
     if pictures is not None:
         splits = _splits(pictures)
         return [each for each in splits if _is_labelled(each)] if splits else [place.path][: _is_labelled(pictures)]
-    splits = _splits(place.path) if place.path.name.lower() in _PICTURES else []
+    splits = _splits(place.path) if place.path.absolute().name.lower() in _PICTURES else []
     return [folder for folder in splits or [place.path] if _is_labelled(folder)]
 
 
@@ -101,7 +102,7 @@ def label_folders(folder: Path) -> list[Path]:
 
     That is the same folder in a tree called `labels` beside the innermost one called `images`.
     """
-    parts = folder.parts
+    parts = folder.absolute().parts
     for i in range(len(parts) - 1, 0, -1):
         if parts[i].lower() in _PICTURES:
             beside = Path(*parts[:i])
@@ -228,12 +229,12 @@ def _place(entry: str, bases: list[Path], where: str) -> Path:
     return place
 
 
-def _pictures_in(folder: Path) -> Iterator[Path]:
+def _pictures_in(folder: Path, deepest: int = _DEEPEST) -> Iterator[Path]:
     place = Place(folder)
     yield from place.ending(*IMAGE_SUFFIXES)
-    for inner in place.folders:
+    for inner in place.folders if deepest else ():
         if inner.name.lower() not in _LABELS:
-            yield from _pictures_in(inner)
+            yield from _pictures_in(inner, deepest - 1)
 
 
 def _listed(source: Path, bases: list[Path]) -> list[Path]:
@@ -253,7 +254,7 @@ def _listed(source: Path, bases: list[Path]) -> list[Path]:
 
 def _names_near(folder: Path) -> Mapping[int, str]:
     """Return the classes that a file in a folder, or in one of those that it lies in, declares."""
-    for above in [folder, *folder.parents][:_PARENTS]:
+    for above in [folder.absolute(), *folder.absolute().parents][:_PARENTS]:
         place = Place(above)
         for path in place.ending(*_YAML):
             if yolo_config.recognises(place.head(path, 1 << 16)):

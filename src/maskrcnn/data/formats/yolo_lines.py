@@ -28,6 +28,7 @@ from maskrcnn.errors import AnnotationError
 _SLACK = 0.05
 _BOX = 5
 _TURNED = 8  # numbers of DOTA's four corners
+_CUT = 4096  # bytes, or more, that a file's start has where the file goes on
 _DOTA_HEADER = ("imagesource:", "gsd:")
 
 
@@ -109,12 +110,12 @@ def looks_like(head: bytes) -> bool:
     >>> looks_like(b"0 0.5 0.5 0.2 0.1"), looks_like(b"Car 0 0 0 1 2 3 4"), looks_like(b"")
     (True, False, False)
     """
-    whole_lines = head.decode("utf-8-sig", errors="replace").split("\n")
-    split = [line.split() for line in whole_lines]
+    split = [line.split() for line in head.decode("utf-8-sig", errors="replace").split("\n")]
     first = next((words for words in split if words and not words[0].lower().startswith(_DOTA_HEADER)), [])
     if _is_dota(first):
         return True
-    return len(first) >= _BOX and isinstance(_plain(first[0]), float) and all(map(_is_number, first[1:-1]))
+    is_cut = first is split[-1] and len(head) >= _CUT  # then nothing is known of its last word
+    return len(first) >= _BOX and isinstance(_plain(first[0]), float) and all(map(_is_number, first[: -is_cut or None]))
 
 
 def _is_dota(words: list[str]) -> bool:
