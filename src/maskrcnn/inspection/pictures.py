@@ -106,7 +106,7 @@ def shoot(dataset: Dataset, i: int) -> Shot:
         sample = resize(sample, (max(1, round(h * SIDE / long)), max(1, round(w * SIDE / long))))
     zoom = max(1, min(_MOST_ZOOM, SIDE // long))
     shown = sample.instances
-    image = overlay(sample.image, shown, captions=_captions(shown), zoom=zoom)
+    image = overlay(sample.image, shown, captions=largest_names(shown), zoom=zoom)
     counts = Counter(zip(shown.labels.tolist(), names(shown), strict=True))
     objects = tuple((label, name, count) for (label, name), count in counts.most_common())
     return Shot(image, record.name, record.size_hw, objects, fault)
@@ -176,7 +176,7 @@ def _read(dataset: Dataset, i: int) -> tuple[Sample, str]:
     return Sample(displayable(sample.image), sample.instances, sample.path, sample.image_id), ""
 
 
-def _captions(instances: Instances) -> list[str]:
+def largest_names(instances: Instances) -> list[str]:
     """Name the largest objects and leave the others without a name, so that the picture can still be seen."""
     captions = names(instances)
     sides = instances.boxes[:, 2:] - instances.boxes[:, :2]
