@@ -59,13 +59,14 @@ class Page(HTMLParser):
 
     def handle_endtag(self, tag: str) -> None:
         assert self.open.pop() == tag
+        self.pieces += [] if tag == "bdi" else [" "]
 
     def handle_data(self, data: str) -> None:
         self.pieces.append(data)
 
     @property
     def text(self) -> str:
-        return " ".join(" ".join(self.pieces).replace(TIMES, "x").split())
+        return " ".join("".join(self.pieces).replace(TIMES, "x").split())
 
 
 def flat(path: Path, value: int = 100, size_hw: tuple[int, int] = (40, 60), dtype: str = "uint8") -> np.ndarray:
@@ -366,7 +367,7 @@ def test_crops_come_in_the_order_asked_for_and_read_a_picture_once(
     dataset = dataset.change(records=records)
     crops = cut_out(dataset, survey(dataset, lambda: None), [1, 2, 0])
     assert [crop.class_name for crop in crops] == ["dog", "cat", "cat"]
-    assert [crop.where.replace(TIMES, "x").split(" px")[0] for crop in crops] == ["8 x 8", "16 x 16", "4 x 4"]
+    assert [crop.place.replace(TIMES, "x").split(" px")[0] for crop in crops] == ["8 x 8", "16 x 16", "4 x 4"]
     assert read == ["0.png", "1.png"]
     assert all(max(crop.image.size) <= CROP_SIDE for crop in crops)
 

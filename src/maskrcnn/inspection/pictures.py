@@ -57,13 +57,17 @@ class Crop(NamedTuple):
     Attributes:
         image: As it is shown.
         class_name: What it is.
-        where: Its size, its place and its picture.
+        place: Its size and its upper left corner.
+        picture: The file name of its picture.
+        name: Which annotation it is.
         fault: Why its picture could not be read.
     """
 
     image: Image.Image
     class_name: str
-    where: str
+    place: str
+    picture: str
+    name: str
     fault: str
 
 
@@ -139,8 +143,8 @@ def _crop(dataset: Dataset, i: int, j: int, box: NDArray[np.float64], sample: Sa
     zoom = max(1, CROP_SIDE // long)
     image = overlay(shown.image, shown.instances, captions=[""] * len(shown.instances), zoom=zoom)
     x1, y1, x2, y2 = box.tolist()
-    where = f"{x2 - x1:.4g} {TIMES} {y2 - y1:.4g} px at x {x1:.4g}, y {y1:.4g} of {record.name}, {annotation.name}"
-    return Crop(image, dataset.class_names[annotation.label], where, fault)
+    place = f"{x2 - x1:.4g} {TIMES} {y2 - y1:.4g} px at x {x1:.4g}, y {y1:.4g}"
+    return Crop(image, dataset.class_names[annotation.label], place, record.name, annotation.name, fault)
 
 
 def window(box: NDArray[np.float64], size_hw: tuple[int, int]) -> tuple[int, int, tuple[int, int]]:
