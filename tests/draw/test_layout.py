@@ -45,3 +45,11 @@ def test_nothing_to_lay_out_is_refused() -> None:
         contact_sheet([RED], 0)
     with pytest.raises(InputError, match="titles: expected 2, one a picture, got 1"):
         side_by_side([RED, RED], ["truth"])
+
+
+def test_titles_stand_above_every_picture_of_a_sheet() -> None:
+    sheet = contact_sheet([RED, RED, BLUE], 2, ["a", "b", "c"])
+    assert _count(sheet, (255, 0, 0)) == 2 * 40 * 30
+    assert sheet.height > contact_sheet([RED, RED, BLUE], 2).height
+    with pytest.raises(InputError, match="titles: expected 3, one a picture, got 1"):
+        contact_sheet([RED, RED, BLUE], 2, ["a"])

@@ -8,6 +8,7 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -17,6 +18,7 @@ from maskrcnn.draw.page import (
     Gallery,
     Headline,
     ReportData,
+    Share,
     Table,
     data_uri,
     report_page,
@@ -119,3 +121,20 @@ def test_the_page_is_written_whole(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["report.html"]
     with pytest.raises(OutputError, match=r"x\.html: could not be written: "):
         write_report(_report(), tmp_path / "new" / "report.html" / "x.html")
+
+
+def test_half_a_surrogate_pair_is_written_as_such() -> None:
+    assert "<h1>\\ud800</h1>" in report_page(ReportData("\ud800"))
+
+
+def test_cells_are_written_as_what_they_are() -> None:
+    table = Table("t", ["a"], [["word", 12345, 0.5, Share(0.5), Share(0.0), None]], digits=1)
+    page = report_page(ReportData("t", tables=[table]))
+    cells = re.findall(r"<td[^>]*>([^<]*)</td>", page)
+    assert cells == ["word", "12,345", "0.5", "50.0 %", "0 %", "-"]
+
+
+def test_photographs_become_jpeg_of_a_quality() -> None:
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8))
+    assert data_uri(noise).startswith("data:image/jpeg;base64,")
+    assert len(data_uri(noise, 40)) < len(data_uri(noise, 90))

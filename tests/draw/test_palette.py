@@ -68,3 +68,7 @@ def _contrast(first: tuple[int, int, int], second: tuple[int, int, int]) -> floa
 def _luminance(rgb: tuple[int, int, int]) -> float:
     linear = [v / 12.92 if v <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4 for v in (c / 255 for c in rgb)]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def test_a_name_with_half_a_surrogate_pair_has_a_colour() -> None:
+    assert colour("\ud800") != colour("cat")

@@ -71,7 +71,7 @@ def _palette(class_names: tuple[str, ...]) -> tuple[RGB, ...]:
 
 
 def _digest(name: str) -> bytes:
-    return hashlib.blake2b(name.encode(), digest_size=8).digest()
+    return hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=8).digest()
 
 
 def _wishes(name: str) -> NDArray[np.int64]:

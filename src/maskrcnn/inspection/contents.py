@@ -296,13 +296,13 @@ def _fit_row(setting: Setting, boxes: NDArray[np.float64], fit: Fit) -> FitRow:
     for level, sizes in enumerate(setting.anchors.sizes):
         own = fit.iou[fit.level == level]
         label = ", ".join(f"{size:g}" for size in sizes)
-        rows.append([f"P{level + 2}", label, *_fit_cells(own, len(fit.iou), limits)])
-    rows.append(["all", "", *_fit_cells(fit.iou, len(fit.iou), limits)])
+        rows.append([f"P{level + 2}", label, *_fit_cells(own, limits)])
+    rows.append(["all", "", *_fit_cells(fit.iou, limits)])
     ratios = ", ".join(f"{ratio:g}" for ratio in setting.anchors.ratios)
     low = [f"below\n{limit:g}" for limit in limits]
     table = Table(
         f"Anchors: {setting.name}",
-        ["level", "anchor\npx", "best for\nobjects", "share", "mean\nIoU", *low],
+        ["level", "anchor\npx", "best for\nobjects", "mean\nIoU", *low],
         rows,
         f"Short edge {setting.input.min_size}, long edge at most {setting.input.max_size} pixels; height / width of "
         f"anchors {ratios}; {', '.join(str(stride) for stride in STRIDES)} pixels from anchor to anchor on P2 to P6.",
@@ -319,11 +319,10 @@ def _limits(setting: Setting) -> tuple[float, float]:
     return setting.rpn.positive_iou, setting.rpn.negative_iou
 
 
-def _fit_cells(iou: NDArray[np.float64], objects: int, limits: Sequence[float]) -> list[Cell]:
+def _fit_cells(iou: NDArray[np.float64], limits: Sequence[float]) -> list[Cell]:
     if not len(iou):
-        return [0, Share(0), None, *(None for _ in limits)]
-    below = [Share((iou < limit).mean()) for limit in limits]
-    return [len(iou), Share(len(iou) / objects), float(iou.mean()), *below]
+        return [0, None, *(None for _ in limits)]
+    return [len(iou), float(iou.mean()), *(Share((iou < limit).mean()) for limit in limits)]
 
 
 def _whole(value: float) -> Cell:

@@ -57,13 +57,17 @@ class Crop(NamedTuple):
     Attributes:
         image: As it is shown.
         class_name: What it is.
-        where: Its size, its place and its picture.
+        place: Its size and its upper left corner.
+        picture: The file name of its picture.
+        name: Which annotation it is.
         fault: Why its picture could not be read.
     """
 
     image: Image.Image
     class_name: str
-    where: str
+    place: str
+    picture: str
+    name: str
     fault: str
 
 
@@ -106,7 +110,7 @@ def shoot(dataset: Dataset, i: int) -> Shot:
         sample = resize(sample, (max(1, round(h * SIDE / long)), max(1, round(w * SIDE / long))))
     zoom = max(1, min(_MOST_ZOOM, SIDE // long))
     shown = sample.instances
-    image = overlay(sample.image, shown, captions=_captions(shown), zoom=zoom)
+    image = overlay(sample.image, shown, captions=largest_names(shown), zoom=zoom)
     counts = Counter(zip(shown.labels.tolist(), names(shown), strict=True))
     objects = tuple((label, name, count) for (label, name), count in counts.most_common())
     return Shot(image, record.name, record.size_hw, objects, fault)
@@ -139,8 +143,8 @@ def _crop(dataset: Dataset, i: int, j: int, box: NDArray[np.float64], sample: Sa
     zoom = max(1, CROP_SIDE // long)
     image = overlay(shown.image, shown.instances, captions=[""] * len(shown.instances), zoom=zoom)
     x1, y1, x2, y2 = box.tolist()
-    where = f"{x2 - x1:.4g} {TIMES} {y2 - y1:.4g} px at x {x1:.4g}, y {y1:.4g} of {record.name}, {annotation.name}"
-    return Crop(image, dataset.class_names[annotation.label], where, fault)
+    place = f"{x2 - x1:.4g} {TIMES} {y2 - y1:.4g} px at x {x1:.4g}, y {y1:.4g}"
+    return Crop(image, dataset.class_names[annotation.label], place, record.name, annotation.name, fault)
 
 
 def window(box: NDArray[np.float64], size_hw: tuple[int, int]) -> tuple[int, int, tuple[int, int]]:
@@ -176,7 +180,7 @@ def _read(dataset: Dataset, i: int) -> tuple[Sample, str]:
     return Sample(displayable(sample.image), sample.instances, sample.path, sample.image_id), ""
 
 
-def _captions(instances: Instances) -> list[str]:
+def largest_names(instances: Instances) -> list[str]:
     """Name the largest objects and leave the others without a name, so that the picture can still be seen."""
     captions = names(instances)
     sides = instances.boxes[:, 2:] - instances.boxes[:, :2]

@@ -20,6 +20,7 @@ from maskrcnn.inspection.pixels import measure
 from maskrcnn.inspection.plots import pixels_of
 from maskrcnn.inspection.statistics import extremes
 from maskrcnn.inspection.survey import survey
+from maskrcnn.training.setup import LOOK_AT
 from maskrcnn.version import __version__
 
 PAGE = "data.html"
@@ -83,6 +84,7 @@ def data_page(seen: Seen) -> str:
         page=contents(seen),
         on_page=ON_PAGE,
         most_names=MOST_NAMES,
+        look_at=LOOK_AT,
         version=__version__,
     )
 
