@@ -91,6 +91,25 @@ def test_pictures_that_share_a_value_of_any_column_stay_together() -> None:
         assert Counter(i // 3 for i in part) == dict.fromkeys({i // 3 for i in part}, 3)
 
 
+def test_columns_that_hang_together_are_crossed_and_what_mixes_parts_is_left_out() -> None:
+    """As in a set of spacecraft over backgrounds at random: all hangs together, yet both can be unseen."""
+    rng = np.random.default_rng(0)
+    pairs = zip(rng.integers(0, 30, 3000).tolist(), rng.integers(0, 288, 3000).tolist(), strict=True)
+    dataset = with_columns(*({"craft": str(craft), "place": str(place)} for craft, place in pairs))
+    shares = {"train": 0.8, "val": 0.2}
+    with pytest.raises(InputError, match=r"join the columns by \*"):
+        split(dataset, shares, "craft,place")
+    parts = split(dataset, shares, "craft*place")
+    seen = [
+        [{dataset.records[i].columns[name] for i in part} for part in parts.values()] for name in ("craft", "place")
+    ]
+    assert all(not first & second for first, second in seen)
+    kept = sum(map(len, parts.values()))
+    assert len(set(parts["train"]) | set(parts["val"])) == kept
+    assert kept > 0.5 * 3000
+    assert 0.15 < len(parts["val"]) / kept < 0.25
+
+
 def test_neighbours_on_the_map_stay_together() -> None:
     """A hundred by a hundred places: the parts are blocks, so few pictures have a neighbour in another part."""
     side = 60
@@ -119,7 +138,9 @@ def test_pictures_of_one_place_are_one_region() -> None:
         ("region", "got none for 1 of 4 pictures"),
         (" , ", "expected random, stratified, region or names of columns, got ' , '"),
         ("x", "expected about 50% of the pictures in train, got 4 of 4: the pictures hang together"),
-        ("x,craft", "ask for other shares, or name one column only"),
+        ("x,craft", "ask for other shares, join the columns by *, or name one only"),
+        ("x*craft", "expected about 50% of the pictures in"),
+        ("*", "expected random, stratified, region or names of columns, got '*'"),
     ],
 )
 def test_what_cannot_be_split_is_refused_with_a_reason(by, sentence) -> None:
