@@ -79,6 +79,7 @@ def test_names_that_differ_by_case_or_space_are_refused_with_the_way_out() -> No
     with pytest.raises(InputError, match="got 'cat' in a/set\\.json and 'Cat ' in b/set\\.json; make them one with"):
         join(sets)
     assert join(sets, {"cat": ["cat", "Cat "]}).class_names == ("cat",)
+    assert join(sets, ["cat", "Cat "]).class_names == ("cat", "Cat ")
 
 
 def test_classes_are_chosen_over_all_sets_in_the_order_of_the_mapping() -> None:

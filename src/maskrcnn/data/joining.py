@@ -102,8 +102,8 @@ def join(datasets: Sequence[Dataset], classes: Classes | None = None, known: Ite
         known: Names in `classes` that no set need have, as they are in other data that is used with these.
 
     Raises:
-        InputError: There is no set, the names of two classes differ by case or white space only, or `classes` does
-            not fit.
+        InputError: There is no set, the names of two classes differ by case or white space only and no `classes`
+            say what they are, or `classes` does not fit.
     """
     if not datasets:
         raise InputError("data: expected at least one data set, got none")
@@ -113,8 +113,9 @@ def join(datasets: Sequence[Dataset], classes: Classes | None = None, known: Ite
     if len(datasets) == 1:
         return datasets[0]
     names = list(dict.fromkeys(name for dataset in datasets for name in dataset.class_names))
-    _check_spelling(names, datasets)
-    if classes is not None:
+    if classes is None:
+        _check_spelling(names, datasets)
+    else:
         names.sort(key=list(parse_classes(classes)).index)
     parts = [
         _Part(name, dataset.records, tuple(map(names.index, dataset.class_names)), len(names))
