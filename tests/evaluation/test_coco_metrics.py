@@ -6,6 +6,7 @@ import contextlib
 import copy
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,9 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from maskrcnn.data.dataset import Annotation, Dataset, LeftOut, Record, Rings
+from maskrcnn.data.formats import coco
 from maskrcnn.data.formats.coco_results import read_results, to_coco_results
+from maskrcnn.data.formats.reading import Reading
 from maskrcnn.errors import AnnotationError, InputError, OutputError
 from maskrcnn.evaluation.coco import Metrics, class_table, evaluate_results, numbers, table, write
 from maskrcnn.ops.rle import Bitmap, encode
@@ -46,6 +49,7 @@ def test_official_fake_results_give_the_published_numbers(kind: str) -> None:
 # ---- random scenes against pycocotools
 
 SIDE = 12
+Json = dict[str, Any]
 
 
 @st.composite
@@ -111,6 +115,46 @@ def test_numbers_are_those_of_pycocotools(scene: tuple[dict[str, Any], list[dict
     for kind, name in (("box", "bbox"), ("mask", "segm")):
         ours = [-1.0 if metrics[f"{kind}/{n}"] is None else metrics[f"{kind}/{n}"] for n in NAMES]
         assert ours == pytest.approx(_pycocotools(truth, results, name), abs=1e-12)
+
+
+# ---- classes that were not looked for in a picture
+
+
+def _lvis(scene: tuple[Json, list[Json]], labelled: dict[int, frozenset[int]], kind: str) -> list[float]:
+    """Measure as LVIS's own evaluation: there, what matches nothing of a class that was not looked for is ignored."""
+    from pycocotools.cocoeval import COCOeval
+
+    original = COCOeval.evaluateImg
+
+    def evaluate(self: Any, image_id: int, category_id: int, *rest: Any) -> Any:
+        found = original(self, image_id, category_id, *rest)
+        if found is not None and category_id not in labelled.get(image_id, {category_id}):
+            found["dtIgnore"] = found["dtIgnore"].astype(bool) | (found["dtMatches"] == 0)
+        return found
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(COCOeval, "evaluateImg", evaluate)
+        return _pycocotools(*scene, kind)
+
+
+def _partly(truth: Json, labelled: dict[int, frozenset[int]]) -> Dataset:
+    """Return the scene as a set that says which classes, by their ids, were looked for."""
+    path = Path("scene.json")
+    dataset = coco.read(path, Reading(pictures="optional", parsed={path: truth}))
+    looked_for = {i: frozenset(map(dataset.category_ids.index, ids)) for i, ids in labelled.items()}
+    records = [replace(each, labelled=looked_for.get(each.image_id)) for each in dataset.records]
+    return dataset.change(records=records)
+
+
+@settings(max_examples=60, deadline=None)
+@given(_scene(), st.dictionaries(st.sampled_from([3, 5]), st.frozensets(st.sampled_from([2, 4, 9]))))
+def test_classes_that_were_not_looked_for_count_as_in_lvis(
+    scene: tuple[Json, list[Json]], labelled: dict[int, frozenset[int]]
+) -> None:
+    metrics = evaluate_results(_partly(scene[0], labelled), scene[1])  # type: ignore[arg-type]
+    for kind, name in (("box", "bbox"), ("mask", "segm")):
+        ours = [-1.0 if metrics[f"{kind}/{n}"] is None else metrics[f"{kind}/{n}"] for n in NAMES]
+        assert ours == pytest.approx(_lvis(scene, labelled, name), abs=1e-12)
 
 
 # ---- by hand
@@ -186,6 +230,24 @@ def test_detections_on_a_crowd_are_neither_right_nor_wrong() -> None:
     assert (metrics["box/AP"], metrics["mask/AP"]) == (1.0, 1.0)
     assert (metrics.objects, metrics.crowds) == (1, 1)
     assert metrics.classes["cat"]["objects"] == 1
+
+
+def test_a_detection_of_a_class_that_was_not_looked_for_is_neither_right_nor_wrong() -> None:
+    """A cat is found, and two dogs, one partly outside of the picture; whether there are dogs nobody knows."""
+    dogs = [_found(100, 10, 40, 40, 0.99, 7), {**_found(0, 50, 30, 30, 0.98, 7), "bbox": [-20.0, 50.0, 50.0, 30.0]}]
+    results = [_found(10, 10, 40, 40), *dogs]
+    no_dog, a_dog = _truth(_object(10, 10, 40, 40)), _truth(_object(10, 10, 40, 40), _object(100, 10, 40, 40, 7))
+    metrics = evaluate_results(_partly(no_dog, {1: frozenset({5})}), results)
+    assert (metrics["mask/AP"], metrics["box/AP"]) == (1.0, 1.0)
+    assert metrics.notes == (
+        "2 of 3 detections are of a class that was not looked for in their picture: "
+        "they are right where they match an object and else not counted",
+    )
+    for order in (results, [{**each, "score": 1 - each["score"]} for each in results]):
+        metrics = evaluate_results(_partly(a_dog, {1: frozenset({5})}), order)
+        assert (metrics.classes["dog"]["mask/AP"], metrics.classes["dog"]["box/AP"]) == (1.0, 1.0)
+    assert evaluate_results(a_dog, order).notes == ()
+    assert evaluate_results(a_dog, order).classes["dog"]["mask/AP"] == pytest.approx(0.5)
 
 
 def test_limits_name_the_recalls() -> None:

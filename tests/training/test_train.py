@@ -6,6 +6,7 @@ import json
 import math
 import shutil
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,8 @@ from safetensors.torch import load_file
 import maskrcnn
 from maskrcnn.config import TrainConfig
 from maskrcnn.data import open_dataset
-from maskrcnn.errors import ConfigError, ImageError, InputError, WeightsError
+from maskrcnn.data.joining import join
+from maskrcnn.errors import ConfigError, FormatError, ImageError, InputError, WeightsError
 from maskrcnn.model.weights import read
 from maskrcnn.training import Devices, Run
 from maskrcnn.training.history import read_history
@@ -319,3 +321,92 @@ def test_a_validation_file_that_names_no_class_shows_the_only_one(learn, run):
     learn(run.folder, data=train, val=val, say=lines.append)
     assert f"note: {val.source} names no class: its objects count as kudzu" in lines
     assert "val/AP" in read_history(run.folder)[-1]
+
+
+# Several sets, chosen classes
+
+
+@pytest.fixture
+def two_sets(shapes, tmp_path) -> list[Path]:
+    """The training pictures twice: in one set only circles are annotated, in the other all but circles."""
+    folders = []
+    for name, has in (("circles", {"circle"}), ("others", {"square", "triangle"})):
+        shutil.copytree(shapes / "train", tmp_path / name)
+        path = tmp_path / name / "annotations.json"
+        document = json.loads(path.read_text())
+        ids = {each["id"] for each in document["categories"] if each["name"] in has}
+        document["categories"] = [each for each in document["categories"] if each["id"] in ids]
+        document["annotations"] = [each for each in document["annotations"] if each["category_id"] in ids]
+        path.write_text(json.dumps(document))
+        folders.append(tmp_path / name)
+    return folders
+
+
+def test_several_sets_are_joined_and_a_run_on_them_goes_on(learn, run, shapes, two_sets):
+    lines = []
+    data = {"data": two_sets, "val": [shapes / "val", shapes / "val"]}
+    learn(run.folder, **data, say=lines.append)
+    facts = json.loads(run.facts.read_text())
+    assert facts["classes"] == ["circle", "square", "triangle"]
+    assert (facts["data"]["pictures"], facts["validation"]["pictures"]) == (14, 4)
+    learn(run.folder, **data, resume=True)
+    with pytest.raises(InputError, match="got other pictures or annotations"):
+        learn(run.folder, **{**data, "data": two_sets[::-1]}, resume=True)
+
+
+def test_objects_that_were_not_looked_for_change_what_is_learnt(learn, tmp_path, two_sets):
+    """The marks alone make the difference: the same pictures and objects with and without them."""
+    joint = join([open_dataset(path) for path in two_sets])
+    assert {each.labelled for each in joint.records} == {frozenset({0}), frozenset({1, 2})}
+    unmarked = joint.change(records=[replace(each, labelled=None) for each in joint.records])
+    losses = {}
+    for name, dataset in (("marked", joint), ("unmarked", unmarked)):
+        learn(tmp_path / name, data=dataset)
+        losses[name] = read_history(tmp_path / name)[0]
+    marked, plain = losses["marked"], losses["unmarked"]
+    assert {key for key in marked if marked[key] != plain[key]} == {"train/loss", "train/class"}
+    assert marked["train/class"] < plain["train/class"]
+
+
+def test_chosen_classes_are_those_of_training_and_of_validation(learn, run, shapes):
+    lines = []
+    learn(run.folder, data=shapes / "train", val=shapes / "val", classes="round=circle;square", say=lines.append)
+    assert json.loads(run.facts.read_text())["classes"] == ["round", "square"]
+    kept = [line for line in lines if "kept" in line]
+    assert [line.split(": kept")[0] for line in kept] == [
+        str(shapes / kind / "annotations.json") for kind in ("train", "val")
+    ]
+    assert all("; dropped: triangle" in line for line in kept)
+
+
+def test_classes_that_are_not_there_are_named_before_anything_is_written(learn, run, shapes):
+    with pytest.raises(InputError, match="did you mean 'circle' for 'circel'"):
+        learn(run.folder, classes="circel", val=shapes / "val")
+    assert not run.folder.exists()
+    with pytest.raises(FormatError, match="format: expected one of"):
+        learn(run.folder, format="cocoo")
+
+
+def test_an_interrupt_names_every_set_and_the_classes(learn, run, shapes, two_sets):
+    lines = []
+
+    def say(line: str) -> None:
+        lines.append(line)
+        if line.startswith("epoch 1/"):
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        learn(
+            run.folder,
+            data=two_sets,
+            val=shapes / "val",
+            classes={"one": ["circle", "square"]},
+            format="coco",
+            say=say,
+            settings={"stages": [{"epochs": 9}]},
+        )
+    sources = " ".join(f"{path}/annotations.json" for path in two_sets)
+    assert lines[-1] == (
+        f"the run can go on: maskrcnn train {sources} --val {shapes}/val/annotations.json --format coco "
+        f"--classes one=circle,square --out {run.folder} --resume"
+    )

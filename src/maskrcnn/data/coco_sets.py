@@ -14,6 +14,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, TextIO
 
@@ -201,9 +202,14 @@ def _pieces(name: str) -> Iterator[str]:
 def _relative(path: Path, folder: Path) -> str:
     """Return how to get from a folder to a file, with slashes; the whole path where there is no way."""
     try:
-        return Path(os.path.relpath(path.parent.resolve() / path.name, folder.resolve())).as_posix()
+        return Path(os.path.relpath(_resolved(path.parent) / path.name, _resolved(folder))).as_posix()
     except ValueError:  # another drive
         return str(path.absolute())
+
+
+@lru_cache(maxsize=4096)  # most pictures of a set are in the same few folders
+def _resolved(folder: Path) -> Path:
+    return folder.resolve()
 
 
 def _copy(source: Path, target: Path) -> None:

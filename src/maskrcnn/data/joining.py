@@ -25,6 +25,7 @@ from maskrcnn.errors import InputError
 SET = "set"
 """The column that says which set a picture comes from."""
 
+_SPLITS = {"train", "val", "valid", "validation", "test"}
 _USUAL = {"annotations", "annotation", "images", "labels", "data", "via_region_data", "instances_default", "dataset"}
 
 
@@ -101,8 +102,8 @@ def join(datasets: Sequence[Dataset], classes: Classes | None = None, known: Ite
         known: Names in `classes` that no set need have, as they are in other data that is used with these.
 
     Raises:
-        InputError: There is no set, the names of two classes differ by case or white space only, or `classes` does
-            not fit.
+        InputError: There is no set, the names of two classes differ by case or white space only and no `classes`
+            say what they are, or `classes` does not fit.
     """
     if not datasets:
         raise InputError("data: expected at least one data set, got none")
@@ -112,8 +113,9 @@ def join(datasets: Sequence[Dataset], classes: Classes | None = None, known: Ite
     if len(datasets) == 1:
         return datasets[0]
     names = list(dict.fromkeys(name for dataset in datasets for name in dataset.class_names))
-    _check_spelling(names, datasets)
-    if classes is not None:
+    if classes is None:
+        _check_spelling(names, datasets)
+    else:
         names.sort(key=list(parse_classes(classes)).index)
     parts = [
         _Part(name, dataset.records, tuple(map(names.index, dataset.class_names)), len(names))
@@ -145,8 +147,8 @@ def set_names(sources: Sequence[Path]) -> list[str]:
 
     >>> set_names([Path("balloon/train/via_region_data.json"), Path("kite/train/via_region_data.json")])
     ['balloon-train', 'kite-train']
-    >>> set_names([Path("a/annotations/instances_val.json"), Path("a/annotations/instances_val.json")])
-    ['a-val', 'a-val-2']
+    >>> set_names([Path("a/annotations/instances_val.json"), Path("a/annotations/instances_val.json"), Path("b.json")])
+    ['a-val', 'a-val-2', 'b']
     """
     telling = [_telling_parts(source) for source in sources]
     for length in range(1, max(map(len, telling)) + 1):
@@ -160,7 +162,8 @@ def set_names(sources: Sequence[Path]) -> list[str]:
 def _telling_parts(source: Path) -> list[str]:
     """Return the parts of a path without those that every set has."""
     parts = [part for part in source.with_suffix("").parts if part not in (source.anchor, "..", ".")]
-    return [part.removeprefix("instances_") for part in parts if part.lower() not in _USUAL] or ["set"]
+    telling = [part.removeprefix("instances_") for part in parts if part.lower() not in _USUAL] or ["set"]
+    return [*telling[:-2], "-".join(telling[-2:])] if telling[-1] in _SPLITS else telling
 
 
 def _common_folder(sources: Sequence[Path]) -> Path:

@@ -1,9 +1,11 @@
 """A set parted for training, validation and test: at random, by classes, by groups or by place.
 
 `random` draws pictures. `stratified` gives every part its share of the pictures of each class, the rarest class
-first (iterative stratification). Columns such as `spacecraft_id` keep pictures of one value in one part; with
-several columns, pictures that share a value of any of them hang together. `region` keeps neighbours on the map
-together, by blocks of the columns `x` and `y`. Every split follows from its seed.
+first (iterative stratification). A column such as `spacecraft_id` keeps pictures of one value in one part. With
+`spacecraft_id,background_id`, pictures that share a value of either hang together, directly or through others; where
+all do, `spacecraft_id*background_id` parts the values of each column and leaves out pictures whose values fall into
+different parts. `region` keeps neighbours on the map together, by blocks of the columns `x` and `y`. Every split
+follows from its seed.
 
 References: Sechidis, Tsoumakas and Vlahavas, On the stratification of multi-label data (2011), algorithm 1.
 Letters: N pictures, P parts, K classes.
@@ -23,6 +25,7 @@ from maskrcnn.data.views import head_of
 from maskrcnn.errors import InputError
 
 RANDOM, STRATIFIED, REGION = "random", "stratified", "region"
+TOGETHER, CROSSED = ",", "*"
 PLACE = ("x", "y")
 """Columns with the place of a picture on a map."""
 
@@ -43,29 +46,31 @@ def split(dataset: Dataset, shares: Mapping[str, float], by: str = RANDOM, seed:
     Args:
         dataset: The set.
         shares: Names of the P parts, and what share of the pictures each is to have; they sum up to 1.
-        by: `random`, `stratified`, `region`, or the names of columns joined by commas.
+        by: `random`, `stratified`, `region`, or the names of columns joined by `,` or by `*`.
         seed: At least 0.
 
     Returns:
-        The pictures of each part, rising; every picture is in exactly one.
+        The pictures of each part, rising; every picture is in exactly one, or with `*` in one at most.
 
     Raises:
         InputError: A share is out of range, the set has too few pictures, has no such column, or hangs together so
             that it can't be parted like this.
     """
     _check_shares(shares, len(dataset))
-    weights = np.array(list(shares.values()))
-    rng = np.random.default_rng([seed, len(dataset)])
+    weights, rng = np.array(list(shares.values())), np.random.default_rng([seed, len(dataset)])
     if by == RANDOM:
-        part = _random(len(dataset), weights, rng)
-    elif by == STRATIFIED:
-        part = _stratified(classes_of(dataset), weights, rng)
-    else:
-        part = _grouped(_groups(dataset, by), weights, rng)
-    parts = {name: np.flatnonzero(part == p).tolist() for p, name in enumerate(shares)}
-    if by not in (RANDOM, STRATIFIED):
-        _check_parts(parts, shares, by)
-    return parts
+        return _parts(_random(len(dataset), weights, rng), shares)
+    if by == STRATIFIED:
+        return _parts(_stratified(classes_of(dataset), weights, rng), shares)
+    if CROSSED in by:
+        columns = [_column(dataset, name) for name in _names(by, CROSSED)]
+        return _checked(_parts(_crossed(columns, weights, rng), shares), shares, by)
+    columns = [_blocks(dataset)] if by == REGION else [_column(dataset, name) for name in _names(by, TOGETHER)]
+    return _checked(_parts(_grouped(_connected(columns), weights, rng), shares), shares, by)
+
+
+def _parts(part: NDArray[np.int64], shares: Mapping[str, float]) -> Parts:
+    return {name: np.flatnonzero(part == p).tolist() for p, name in enumerate(shares)}
 
 
 def _check_shares(shares: Mapping[str, float], pictures: int) -> None:
@@ -143,17 +148,14 @@ def _neediest(wanted: NDArray[np.float64], room: NDArray[np.float64]) -> int:
 # By groups
 
 
-def _groups(dataset: Dataset, by: str) -> NDArray[np.int64]:
-    """Return (N) int64, the group of each picture, counted from 0."""
-    if by == REGION:
-        return _connected([_blocks(dataset)])
-    names = [name.strip() for name in by.split(",") if name.strip()]
+def _names(by: str, between: str) -> list[str]:
+    names = [name.strip() for name in by.split(between) if name.strip()]
     if not names:
         raise InputError(f"split: expected {RANDOM}, {STRATIFIED}, {REGION} or names of columns, got {by!r}")
-    return _connected([_column(dataset, name) for name in names])
+    return names
 
 
-def _column(dataset: Dataset, name: str) -> list[str]:
+def _column(dataset: Dataset, name: str) -> list[Hashable]:
     rows = [head_of(dataset.records, i).columns for i in range(len(dataset))]
     lacking = sum(name not in row for row in rows)
     if lacking:
@@ -164,7 +166,7 @@ def _column(dataset: Dataset, name: str) -> list[str]:
     return [row[name] for row in rows]
 
 
-def _blocks(dataset: Dataset) -> list[tuple[int, int]]:
+def _blocks(dataset: Dataset) -> list[Hashable]:
     """Return the square block of the map that each picture lies in."""
     place = np.array([_numbers(dataset, name) for name in PLACE])
     place -= place.min(axis=1, keepdims=True)
@@ -174,7 +176,7 @@ def _blocks(dataset: Dataset) -> list[tuple[int, int]]:
 
 
 def _numbers(dataset: Dataset, name: str) -> NDArray[np.float64]:
-    texts = _column(dataset, name)
+    texts = [str(text) for text in _column(dataset, name)]
     try:
         values = np.array(texts, dtype=np.float64)
     except ValueError:
@@ -219,16 +221,30 @@ def _grouped(groups: NDArray[np.int64], weights: NDArray[np.float64], rng: np.ra
     return part[groups]
 
 
-def _check_parts(parts: Parts, shares: Mapping[str, float], by: str) -> None:
+def _crossed(
+    columns: Sequence[Sequence[Hashable]], weights: NDArray[np.float64], rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """Return (N) int64: the part of those pictures whose values are all of one part, and -1 for the others.
+
+    Of m columns a picture falls into a part by all of them with the product of their shares, so each column is parted
+    by the m-th root of what is wanted.
+    """
+    roots = weights ** (1 / len(columns))
+    chosen = np.stack([_grouped(_connected([column]), roots / roots.sum(), rng) for column in columns])
+    return np.where((chosen == chosen[0]).all(axis=0), chosen[0], -1)
+
+
+def _checked(parts: Parts, shares: Mapping[str, float], by: str) -> Parts:
     """Refuse a split that is far from what was asked for, as large groups can't be cut."""
     total = sum(map(len, parts.values()))
     for name, pictures in parts.items():
-        if abs(len(pictures) / total - shares[name]) > _TOLERANCE * shares[name]:
+        if not total or abs(len(pictures) / total - shares[name]) > _TOLERANCE * shares[name]:
             raise InputError(
                 f"split by {by}: expected about {shares[name]:.0%} of the pictures in {name}, got {len(pictures):,} of "
                 f"{total:,}: the pictures hang together in too large groups; ask for other shares"
-                + (", or name one column only" if "," in by else "")
+                + (f", join the columns by {CROSSED}, or name one only" if TOGETHER in by else "")
             )
+    return parts
 
 
 # Samples

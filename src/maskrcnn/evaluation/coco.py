@@ -308,7 +308,8 @@ def _open_regions(truth: GroundTruth) -> list[Truth]:
         if _is_open(image_id, category_id, truth):
             h, w = truth.sizes_hw[image_id]
             rle = encode(Bitmap(0, 0, np.ones((h, w), dtype=np.bool_)), (h, w))
-            regions.append(Truth(image_id, category_id, [0.0, 0.0, float(w), float(h)], float(h * w), True, rle))
+            box = [-float(w), -float(h), 3.0 * w, 3.0 * h]  # a box that leaves the picture is inside of it too
+            regions.append(Truth(image_id, category_id, box, float(h * w), True, rle))
     return regions
 
 

@@ -36,6 +36,9 @@ def run_split(
     for name, part in parts.items():
         share = len(part) / len(dataset)
         say(f"{out / name}: {count_of(len(part), 'picture')} ({share:.1%}), {count_of(counts[name].total(), 'object')}")
+    left = len(dataset) - sum(map(len, parts.values()))
+    if left:
+        say(f"note: {count_of(left, 'picture')} left out, with values that belong to different parts")
     everything = sum(counts.values(), Counter())
     for name, count in counts.items():
         _say_missing(name, [dataset.class_names[label] for label in sorted(everything.keys() - count.keys())])

@@ -13,7 +13,7 @@ EPILOG = """[bold]Examples[/]
 
   maskrcnn data split photos parts --val 0.2
   maskrcnn data split photos parts --val 0.15 --test 0.15 --by stratified
-  maskrcnn data split bowl parts --by spacecraft_id
+  maskrcnn data split bowl parts --by 'spacecraft_id*background_id'
   maskrcnn train parts/train --val parts/val --out run
 
 [bold]Ways of --by[/]
@@ -23,6 +23,7 @@ EPILOG = """[bold]Examples[/]
   region             by blocks of the map, from the columns x and y
   a column           no value of it in two parts; several by commas: pictures
                      that share a value of any of them stay together
+  column*column      each parted by itself; pictures between are left out
 
 [bold]What comes out[/]
 
@@ -49,7 +50,7 @@ def split(
 ) -> None:
     """Part a set for training, validation and test.
 
-    Every picture comes into one part. The same seed gives the same parts.
+    No picture comes into two parts. The same seed gives the same parts.
     """
     from maskrcnn.cli.data.parting import run_split
     from maskrcnn.cli.opening import Wanted
