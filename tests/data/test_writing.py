@@ -467,3 +467,22 @@ def test_more_classes_than_voc_has_numbers_for(tmp_path: Path) -> None:
     dataset = make(tmp_path, class_names=[f"c{i}" for i in range(255)], category_ids=range(1, 256))
     with pytest.raises(InputError, match="expected at most 254 classes, got 255"):
         convert(dataset, tmp_path / "out", "voc")
+
+
+# ---- the page
+
+
+def test_the_table_of_the_page_is_that_of_the_writers() -> None:
+    page = (Path(__file__).parents[2] / "docs/converting.md").read_text(encoding="utf-8")
+    rows = page.partition("| format | masks |")[2].partition("\n\n")[0].splitlines()[2:]
+    said = [tuple(cell.strip() for cell in row.strip("|").split("|")) for row in rows]
+    known = [
+        (
+            f"`{name}`",
+            writer.exactness.masks,
+            writer.exactness.boxes,
+            ", ".join(sorted(writer.exactness.holds)) or "nothing",
+        )
+        for name, writer in WRITERS.items()
+    ]
+    assert said == known

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from maskrcnn.cli.opening import describe
-from maskrcnn.cli.words import progress, say
+from maskrcnn.cli.words import count_of, progress, say
 from maskrcnn.data import open_dataset
 from maskrcnn.data.writing import WRITERS, Written
 from maskrcnn.data.writing import convert as write
@@ -32,7 +32,7 @@ def report(written: Written) -> list[str]:
     ]
     changed = written.objects - written.exact
     if changed and written.worst is not None:
-        lines.append(f"changed: {changed:,} masks; worst IoU {written.worst.iou:.3f}, {written.worst.name}")
+        lines.append(f"changed: {count_of(changed, 'mask')}; worst IoU {written.worst.iou:.3f}, {written.worst.name}")
     elif written.worst is not None:
         lines.append("every mask is exact")
     return [*lines, *(f"lost: {loss}" for loss in written.losses)]

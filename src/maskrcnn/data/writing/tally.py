@@ -32,7 +32,7 @@ class Loss:
 
     def __str__(self) -> str:
         such_as = f", such as {self.first}" if self.first else ""
-        return f"{self.count:,} {self.what}{such_as}"
+        return f"{self.what} ({self.count:,}{such_as})"
 
 
 @dataclass(frozen=True)
