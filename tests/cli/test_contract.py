@@ -27,6 +27,7 @@ CONTRACT = {
     "maskrcnn demo": "--out --seed",
     "maskrcnn data": "",
     "maskrcnn data synth": "KIND OUT --count --seed --size --layout",
+    "maskrcnn data crop": "DATA OUT --size --overlap --min-share --empty --format",
     "maskrcnn weights": "",
     "maskrcnn weights list": "--json",
     "maskrcnn weights info": "FILE",
@@ -38,6 +39,7 @@ DEFAULTS = {
     "maskrcnn predict": {"json_lines": False, "score": None, "batch": 1, "workers": 0},
     "maskrcnn demo": {"seed": 0},
     "maskrcnn data synth": {"count": 100, "seed": 0, "size": "192x256", "layout": "coco"},
+    "maskrcnn data crop": {"size": "512x512", "overlap": 64, "min_share": 0.1, "empty": "keep", "format_": None},
     "maskrcnn weights list": {"json_": False},
     "maskrcnn weights convert": {"classes": None, "to": "maskrcnn"},
 }
@@ -82,7 +84,9 @@ def test_every_command_and_option_is_documented(path: str) -> None:
 def test_choices_are_those_of_the_settings() -> None:
     from maskrcnn.cli import app as module_app  # the Typer object; its module holds the choices
     from maskrcnn.cli.app import Backbone, Layers, Precision, Preset
+    from maskrcnn.cli.data.crop import Empty
     from maskrcnn.cli.data.synth import Kind, Layout
+    from maskrcnn.data import tiles
 
     assert module_app is commands
     assert get_args(Backbone) == get_args(BackboneConfig.model_fields["depth"].annotation)
@@ -91,6 +95,7 @@ def test_choices_are_those_of_the_settings() -> None:
     assert set(get_args(Preset)) == set(PRESETS)
     assert set(get_args(Kind)) == set(KINDS)
     assert set(get_args(Layout)) == set(LAYOUTS)
+    assert get_args(Empty) == get_args(tiles.Empty)
 
 
 def example_lines(path: str) -> list[list[str]]:
@@ -103,6 +108,7 @@ def example_lines(path: str) -> list[list[str]]:
     "path",
     [
         *("maskrcnn", "maskrcnn train", "maskrcnn evaluate", "maskrcnn predict", "maskrcnn data synth"),
+        "maskrcnn data crop",
         *("maskrcnn weights list", "maskrcnn weights info", "maskrcnn weights convert"),
     ],
 )
