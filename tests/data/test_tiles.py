@@ -35,7 +35,7 @@ def make_set(folder: Path, pictures: dict[str, np.ndarray], masks: dict[str, lis
             Image.fromarray(pixels).save(folder / "images" / name)
         else:
             tifffile = pytest.importorskip("tifffile")
-            tifffile.imwrite(folder / "images" / name, pixels, photometric="minisblack", planarconfig="contig")
+            tifffile.imwrite(folder / "images" / name, np.moveaxis(pixels, 2, 0), photometric="minisblack")
         h, w = pixels.shape[:2]
         images.append({"id": i, "file_name": name, "height": h, "width": w})
         found = Bitmaps(masks.get(name, []), (h, w))
@@ -258,7 +258,9 @@ def test_tiles_of_a_raster_know_where_they_lie(field: Path, tmp_path: Path) -> N
         assert raster.nodata == 0
         assert images[i]["columns"] == {**raster.columns, "picture": "a.tif"}
         k = [other.name for other in again.records].index(record.name)
-        assert np.array_equal(cut.instances(i).masks.dense(), again.instances(k).masks.dense())
+        cut_then_drawn, drawn_then_cut = again.instances(k).masks.dense(), cut.instances(i).masks.dense()
+        # a corner left of the tile or above it is rounded to fifths of a pixel towards zero, others downwards
+        assert (cut_then_drawn != drawn_then_cut).sum() <= 2
         assert np.array_equal(cut[i].image, again[k].image)
 
 

@@ -240,7 +240,10 @@ def _save(path: Path, pixels: NDArray[np.generic], place: Raster | None, tile: T
     else:
         from tifffile import imwrite
 
-        imwrite(path, pixels, photometric="minisblack", planarconfig="contig", compression="zlib", metadata=None)
+        one = pixels.shape[2] == 1
+        layout: dict[str, Any] = {} if one else {"planarconfig": "contig"}
+        plain = pixels[..., 0] if one else pixels
+        imwrite(path, plain, photometric="minisblack", compression="zlib", metadata=None, **layout)
 
 
 def _names(records: Sequence[Record]) -> list[str]:
