@@ -33,6 +33,7 @@ CONTRACT = {
     "maskrcnn data split": "DATA OUT --val --test --by --seed --pictures --format --classes",
     "maskrcnn data merge": "DATA --out --pictures --format --classes",
     "maskrcnn data sample": "DATA OUT --count --by --seed --pictures --format --classes",
+    "maskrcnn data crop": "DATA OUT --size --overlap --min-share --empty --format",
     "maskrcnn data compose": ("DATA OUT --backgrounds --count --size --seed --objects --scale --turn --light --hidden"),
     "maskrcnn data synth": "KIND OUT --count --seed --size --layout",
     "maskrcnn weights": "",
@@ -50,6 +51,7 @@ DEFAULTS = {
     "maskrcnn data split": {"val": 0.2, "test": 0, "by": "random", "seed": 0, "pictures": "keep"},
     "maskrcnn data merge": {"pictures": "keep", "format_": None, "classes": None},
     "maskrcnn data sample": {"by": "random", "seed": 0, "pictures": "keep"},
+    "maskrcnn data crop": {"size": "512x512", "overlap": 64, "min_share": 0.1, "empty": "keep", "format_": None},
     "maskrcnn data synth": {"count": 100, "seed": 0, "size": "192x256", "layout": "coco"},
     "maskrcnn weights list": {"json_": False},
     "maskrcnn weights convert": {"classes": None, "to": "maskrcnn"},
@@ -96,7 +98,9 @@ def test_choices_are_those_of_the_settings() -> None:
     from maskrcnn.cli import app as module_app  # the Typer object; its module holds the choices
     from maskrcnn.cli.app import Backbone, Layers, Precision, Preset
     from maskrcnn.cli.data.convert import Format, Pictures
+    from maskrcnn.cli.data.crop import Empty
     from maskrcnn.cli.data.synth import Kind, Layout
+    from maskrcnn.data import tiles
 
     assert module_app is commands
     assert get_args(Backbone) == get_args(BackboneConfig.model_fields["depth"].annotation)
@@ -107,6 +111,7 @@ def test_choices_are_those_of_the_settings() -> None:
     assert set(get_args(Layout)) == set(LAYOUTS)
     assert set(get_args(Format)) == set(WRITERS)
     assert set(get_args(Pictures)) == set(get_args(Way))
+    assert get_args(Empty) == get_args(tiles.Empty)
 
 
 def example_lines(path: str) -> list[list[str]]:
@@ -120,7 +125,7 @@ def example_lines(path: str) -> list[list[str]]:
     [
         *("maskrcnn", "maskrcnn train", "maskrcnn evaluate", "maskrcnn predict"),
         *("maskrcnn data show", "maskrcnn data convert", "maskrcnn data split", "maskrcnn data merge"),
-        *("maskrcnn data sample", "maskrcnn data compose", "maskrcnn data synth"),
+        *("maskrcnn data sample", "maskrcnn data crop", "maskrcnn data compose", "maskrcnn data synth"),
         *("maskrcnn weights list", "maskrcnn weights info", "maskrcnn weights convert"),
     ],
 )

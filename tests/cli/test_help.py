@@ -11,7 +11,17 @@ from maskrcnn.version import __version__
 
 PAGES = [
     *("", "train", "evaluate", "predict", "demo"),
-    *("data", "data show", "data convert", "data split", "data merge", "data sample", "data compose", "data synth"),
+    *(
+        "data",
+        "data show",
+        "data convert",
+        "data split",
+        "data merge",
+        "data sample",
+        "data crop",
+        "data compose",
+        "data synth",
+    ),
     *("weights", "weights list", "weights info", "weights convert"),
 ]
 HEAVY = ("torch", "lightning", "faster_coco_eval", "numpy", "PIL", "maskrcnn.config")

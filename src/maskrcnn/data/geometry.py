@@ -70,13 +70,19 @@ def crop(sample: Sample, x: int, y: int, size_hw: tuple[int, int], min_share: fl
         min_share: Share of an object's own area (mask pixels, or the box where there is no mask), 0 to 1.
     """
     h, w = size_hw
-    old = sample.instances
-    boxes = np.clip(old.boxes - np.array([x, y, x, y]), 0, np.array([w, h, w, h]))
     window = sample.image[y : y + h, x : x + w]
-    moved = _moved(sample, window, boxes, lambda mask: clip(Bitmap(mask.x - x, mask.y - y, mask.pixels), size_hw))
-    share = _remaining(old, moved.instances, boxes)
-    crowd = old.crowd | (share < min_share)
-    return replace(moved, instances=replace(moved.instances, crowd=crowd)[share > 0])
+    return replace(sample, image=window, instances=crop_instances(sample.instances, x, y, size_hw, min_share))
+
+
+def crop_instances(instances: Instances, x: int, y: int, size_hw: tuple[int, int], min_share: float = 0.1) -> Instances:
+    """Keep what remains of objects in a window of their picture, as `crop` does, whose arguments these are."""
+    h, w = size_hw
+    boxes = np.clip(instances.boxes - np.array([x, y, x, y]), 0, np.array([w, h, w, h]))
+    moved = _moved_instances(
+        instances, size_hw, boxes, lambda mask: clip(Bitmap(mask.x - x, mask.y - y, mask.pixels), size_hw)
+    )
+    share = _remaining(instances, moved, boxes)
+    return replace(moved, crowd=instances.crowd | (share < min_share))[share > 0]
 
 
 def resize(sample: Sample, size_hw: tuple[int, int], sampling: str = "antialias") -> Sample:
@@ -148,14 +154,18 @@ def _moved(
     sample: Sample, image: NDArray[np.generic], boxes: NDArray[np.floating], move: Callable[[Bitmap], Bitmap]
 ) -> Sample:
     """Put a moved picture, moved boxes and masks that are still to be moved together again."""
-    old = sample.instances
     size_hw = (image.shape[0], image.shape[1])
+    return replace(sample, image=image, instances=_moved_instances(sample.instances, size_hw, boxes, move))
+
+
+def _moved_instances(
+    old: Instances, size_hw: tuple[int, int], boxes: NDArray[np.floating], move: Callable[[Bitmap], Bitmap]
+) -> Instances:
     masks = None
     if old.masks is not None:
         masks = Bitmaps([trim(move(mask)) for mask in old.masks.crops()], size_hw)
         boxes = np.where(_has_pixels(masks)[:, None], masks.boxes(), boxes)
-    instances = replace(old, size_hw=size_hw, boxes=boxes.astype(np.float32), masks=masks)
-    return replace(sample, image=image, instances=instances)
+    return replace(old, size_hw=size_hw, boxes=boxes.astype(np.float32), masks=masks)
 
 
 def _has_pixels(masks: Bitmaps) -> NDArray[np.bool_]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from maskrcnn.cli.data import compose, convert, merge, sample, show, split, synth
+from maskrcnn.cli.data import compose, convert, crop, merge, sample, show, split, synth
 
 data = typer.Typer(help="Look at, check, convert, split, join and make data sets.", no_args_is_help=True)
 
@@ -13,5 +13,6 @@ data.command(epilog=convert.EPILOG)(convert.convert)
 data.command(epilog=split.EPILOG)(split.split)
 data.command(epilog=merge.EPILOG)(merge.merge)
 data.command(epilog=sample.EPILOG)(sample.sample)
+data.command(epilog=crop.EPILOG)(crop.crop)
 data.command(epilog=compose.EPILOG)(compose.compose)
 data.command(epilog=synth.EPILOG)(synth.synth)

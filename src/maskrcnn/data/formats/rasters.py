@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import importlib
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,8 +26,12 @@ SUFFIXES = (".tif", ".tiff", ".jp2")
 
 _TIFF, _JPEG2000 = "GTiff", "JP2OpenJPEG"  # other drivers follow what a file says to other files and addresses
 _MOST_BYTES = 1 << 33
+_CACHE_MIB = 256
 _NUMBERS = frozenset("buif")
 _PLAIN_PREDICTORS = (None, "1", "2")
+
+
+ReadWindow = Callable[[int, int, tuple[int, int]], NDArray[np.generic]]
 
 
 class Raster(NamedTuple):
@@ -39,6 +42,7 @@ class Raster(NamedTuple):
         size_hw: Its height and width.
         crs: Its coordinate reference system, as rasterio has it.
         transform: The affine map from x, y in pixels to coordinates, as rasterio has it.
+        nodata: The value of pixels that hold nothing; None where there is none.
         is_plain: Whether `read_image` reads it too.
     """
 
@@ -46,6 +50,7 @@ class Raster(NamedTuple):
     size_hw: tuple[int, int]
     crs: Any
     transform: Any
+    nodata: float | None
     is_plain: bool
 
     @property
@@ -62,6 +67,12 @@ class Raster(NamedTuple):
         h, w = self.size_hw
         ((x, y),) = affine(self.transform, np.array([[w / 2, h / 2]])).tolist()
         return {"x": f"{x:.12g}", "y": f"{y:.12g}", "crs": self.crs.to_string()}
+
+    def part(self, x: int, y: int, size_hw: tuple[int, int]) -> Raster:
+        """Return where a window lies, whose upper left pixel is in column x and row y."""
+        a, b, _, d, e, _ = self.transform[:6]
+        ((c, f),) = affine(self.transform, np.array([[x, y]], dtype=np.float64)).tolist()
+        return self._replace(size_hw=size_hw, transform=type(self.transform)(a, b, c, d, e, f))
 
 
 def affine(transform: Any, points: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -104,7 +115,7 @@ def opened(path: Path) -> Iterator[Any]:
     rasterio = rasterio_for(path)
     driver = _JPEG2000 if path.suffix.lower() == ".jp2" else _TIFF
     try:
-        with warnings.catch_warnings(), rasterio.Env():
+        with warnings.catch_warnings(), rasterio.Env(GDAL_CACHEMAX=_CACHE_MIB):
             warnings.simplefilter("ignore")
             with rasterio.open(path.absolute(), driver=driver) as source:
                 yield source
@@ -130,7 +141,7 @@ def locate_raster(path: Path) -> Raster:
                 code="F006",
             )
         size_hw = source.height, source.width
-        return Raster(path, size_hw, source.crs, source.transform, _is_plain(source))
+        return Raster(path, size_hw, source.crs, source.transform, source.nodata, _is_plain(source))
 
 
 def _is_plain(source: Any) -> bool:
@@ -152,20 +163,41 @@ def read_raster(path: Path) -> NDArray[np.generic]:
         return _values(source, path, ((0, source.height), (0, source.width)))
 
 
-def read_window(path: Path, x: int, y: int, size_hw: tuple[int, int]) -> NDArray[np.generic]:
-    """Read a part of a raster, (h, w, bands), without the rest.
+@contextmanager
+def windows(path: Path) -> Iterator[ReadWindow]:
+    """Give what reads a part of a raster, (h, w, bands), without the rest: a function of x, y and height and width.
 
-    Args:
-        path: The raster.
-        x: Column of the window's upper left pixel.
-        y: Row of the window's upper left pixel.
-        size_hw: Height and width of the window, which lies inside the raster.
+    x and y are column and row of the window's upper left pixel; the window lies inside the raster.
 
     Raises:
         ImageError: The raster is missing or broken.
     """
     with opened(path) as source:
-        return _values(source, path, ((y, y + size_hw[0]), (x, x + size_hw[1])))
+        yield lambda x, y, size_hw: _values(source, path, ((y, y + size_hw[0]), (x, x + size_hw[1])))
+
+
+def write_raster(path: Path, pixels: NDArray[np.generic], place: Raster) -> None:
+    """Write pixels, (h, w, bands), as a GeoTIFF that lies where `place` says."""
+    rasterio = rasterio_for(path)
+    h, w, bands = pixels.shape
+    colours = {"photometric": "RGB"} if bands == 3 and pixels.dtype == np.uint8 else {}
+    with warnings.catch_warnings(), rasterio.Env():
+        warnings.simplefilter("ignore")
+        with rasterio.open(
+            path,
+            "w",
+            driver=_TIFF,
+            height=h,
+            width=w,
+            count=bands,
+            dtype=pixels.dtype,
+            crs=place.crs,
+            transform=place.transform,
+            nodata=place.nodata,
+            compress="deflate",
+            **colours,
+        ) as file:
+            file.write(pixels.transpose(2, 0, 1))
 
 
 def _values(source: Any, path: Path, window: tuple[tuple[int, int], tuple[int, int]]) -> NDArray[np.generic]:
@@ -203,6 +235,6 @@ def _grey(source: Any, values: NDArray[np.generic]) -> NDArray[np.generic]:
     return coloured
 
 
-def reader(raster: Raster) -> Any:
+def reader(raster: Raster) -> Callable[[Path], NDArray[np.generic]]:
     """Return how a raster is read: as any picture where that is possible."""
-    return read_image if raster.is_plain else partial(read_raster)
+    return read_image if raster.is_plain else read_raster
