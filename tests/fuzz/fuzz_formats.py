@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
+import os
 import random
 import resource
 import shutil
@@ -69,8 +70,10 @@ def fuzz(job: tuple[str, int, int, Path]) -> dict[str, object]:
     signal.signal(signal.SIGALRM, _ring)
     rng = random.Random(f"{name} {seed}")
     home = Path(tempfile.mkdtemp(prefix=f"fuzz-{name}-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None))
-    place = CORPUS[name](home / "set")
-    assert len(open_dataset(place, format=name)) > 0
+    os.environ["MASKRCNN_CACHE"] = str(home / "cache")
+    place, kind = CORPUS[name](home / "set"), name.split()[0]
+    assert len(open_dataset(place, format=kind)) > 0
+    assert open_dataset(place).format == kind
     files = [path for path in sorted((home / "set").rglob("*")) if path.is_file()]
     told = [path for path in files if path.suffix.lower() not in {".jpg", ".jpeg"}]
     content = {path: path.read_bytes() for path in files}
@@ -84,7 +87,7 @@ def fuzz(job: tuple[str, int, int, Path]) -> dict[str, object]:
         started = time.monotonic()
         signal.alarm(SECONDS)
         try:
-            end = tolerant(place, name) if rng.random() < 0.3 else read(place, name, rng)
+            end = tolerant(place, kind) if rng.random() < 0.3 else read(place, kind, rng)
         except (Exception, Hang) as error:
             end = "escaped"
             if ends["escaped"] < KEPT:
