@@ -26,6 +26,7 @@ from maskrcnn.inspection.survey import KINDS, Survey
 from maskrcnn.model.fpn import STRIDES
 
 MOST_NAMED = 20  # things of a kind that are named one by one
+MOST_FAULTS = 4  # sentences
 MOST_VALUES = 10  # of a column
 FEW_SIZES = 3  # sizes of pictures that need no drawing
 
@@ -229,7 +230,7 @@ def _notes(seen: Seen, numbers: Sequence[ClassNumbers]) -> list[str]:
     faults = list(dict.fromkeys([*faults, *seen.pixels.unread]))
     if faults:
         notes.append(
-            f"{_many(len(faults), 'picture')} of those that were opened can't be used: {_listed(faults, '; ')}."
+            f"{_many(len(faults), 'picture')} of those that were opened can't be used: {_listed(faults, '; ', MOST_FAULTS)}."
         )
     if seen.pixels.unlike:
         notes.append(
@@ -241,9 +242,9 @@ def _notes(seen: Seen, numbers: Sequence[ClassNumbers]) -> list[str]:
     return notes
 
 
-def _listed(things: Sequence[str], between: str = ", ") -> str:
-    more = f"{between}and {len(things) - MOST_NAMED:,} more" if len(things) > MOST_NAMED else ""
-    return between.join(things[:MOST_NAMED]) + more
+def _listed(things: Sequence[str], between: str = ", ", most: int = MOST_NAMED) -> str:
+    more = f"{between}and {len(things) - most:,} more" if len(things) > most else ""
+    return between.join(things[:most]) + more
 
 
 def _class_rows(seen: Seen, numbers: Sequence[ClassNumbers], colours: Sequence[str]) -> list[ClassRow]:
