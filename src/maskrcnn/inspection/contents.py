@@ -229,9 +229,8 @@ def _notes(seen: Seen, numbers: Sequence[ClassNumbers]) -> list[str]:
     faults = [shot.fault for shot in seen.shots if shot.fault]
     faults = list(dict.fromkeys([*faults, *seen.pixels.unread]))
     if faults:
-        notes.append(
-            f"{_many(len(faults), 'picture')} of those that were opened can't be used: {_listed(faults, '; ', MOST_FAULTS)}."
-        )
+        named = _listed(faults, "; ", MOST_FAULTS)
+        notes.append(f"{_many(len(faults), 'picture')} of those that were opened can't be used: {named}.")
     if seen.pixels.unlike:
         notes.append(
             f"{_many(seen.pixels.unlike, 'picture')} of those that were opened have another number of bands or kind "
