@@ -26,6 +26,7 @@ from maskrcnn.inspection.survey import KINDS, Survey
 from maskrcnn.model.fpn import STRIDES
 
 MOST_NAMED = 20  # things of a kind that are named one by one
+MOST_FAULTS = 4  # sentences
 MOST_VALUES = 10  # of a column
 FEW_SIZES = 3  # sizes of pictures that need no drawing
 
@@ -228,9 +229,8 @@ def _notes(seen: Seen, numbers: Sequence[ClassNumbers]) -> list[str]:
     faults = [shot.fault for shot in seen.shots if shot.fault]
     faults = list(dict.fromkeys([*faults, *seen.pixels.unread]))
     if faults:
-        notes.append(
-            f"{_many(len(faults), 'picture')} of those that were opened can't be used: {_listed(faults, '; ')}."
-        )
+        named = _listed(faults, "; ", MOST_FAULTS)
+        notes.append(f"{_many(len(faults), 'picture')} of those that were opened can't be used: {named}.")
     if seen.pixels.unlike:
         notes.append(
             f"{_many(seen.pixels.unlike, 'picture')} of those that were opened have another number of bands or kind "
@@ -241,9 +241,9 @@ def _notes(seen: Seen, numbers: Sequence[ClassNumbers]) -> list[str]:
     return notes
 
 
-def _listed(things: Sequence[str], between: str = ", ") -> str:
-    more = f"{between}and {len(things) - MOST_NAMED:,} more" if len(things) > MOST_NAMED else ""
-    return between.join(things[:MOST_NAMED]) + more
+def _listed(things: Sequence[str], between: str = ", ", most: int = MOST_NAMED) -> str:
+    more = f"{between}and {len(things) - most:,} more" if len(things) > most else ""
+    return between.join(things[:most]) + more
 
 
 def _class_rows(seen: Seen, numbers: Sequence[ClassNumbers], colours: Sequence[str]) -> list[ClassRow]:

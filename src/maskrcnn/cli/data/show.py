@@ -15,9 +15,9 @@ EPILOG = """[bold]Examples[/]
 
 [bold]What comes out, in the folder of --out[/]
 
-  data.html   one page that needs nothing else: pictures with objects, classes,
-              counts and sizes, smallest and largest objects, anchors, pixels
-  sheets/     the pictures again, as contact sheets (JPEG)
+  data.html   one page that needs nothing else: pictures with objects,
+              classes, sizes, smallest and largest objects, anchors, pixels
+  sheets/     the pictures again, as contact sheets
 
 In Python: maskrcnn.inspection.show_data
 """
