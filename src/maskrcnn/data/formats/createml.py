@@ -27,6 +27,7 @@ from maskrcnn.errors import AnnotationError, FormatError
 
 CLASSES_FILE = "_classes.csv"
 
+_SIGNS = (b'"image"', b'"imagefilename"', b'"coordinates"')
 _HEADER = b"filename"
 _BORDER = 1.0  # pixels that a box may leave its picture by, for rounding
 
@@ -56,7 +57,7 @@ class _Sheet(NamedTuple):
 
 def find(place: Place) -> list[Path]:
     """List Create ML's files of a place, or Roboflow's list of classes."""
-    maybe = (path for path in place.ending(".json") if b'"image' in place.head(path) or b'"coord' in place.head(path))
+    maybe = (path for path in place.ending(".json") if any(sign in place.head(path) for sign in _SIGNS))
     found = [path for path in maybe if _recognises(place.json(path))]
     return found or [path for path in place.files if path.name == CLASSES_FILE and _HEADER in place.head(path, 64)]
 

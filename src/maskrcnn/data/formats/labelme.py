@@ -204,11 +204,12 @@ class _Shape:
     def points(self) -> NDArray[np.float64]:
         """Return the points, (V, 2) float64."""
         pairs = listing(self.fields.get("points"), self.where, "points")
-        rows = [numbers(pair, self.where, f"points[{i}]") for i, pair in enumerate(pairs)]
-        for i, row in enumerate(rows):
-            if len(row) != 2:
-                raise expected("x and y", pairs[i], self.where, f"points[{i}]")
-        return np.array(rows, dtype=np.float64).reshape(-1, 2)
+        flat: list[object] = []
+        for i, pair in enumerate(pairs):
+            if not isinstance(pair, list) or len(pair) != 2:
+                raise expected("x and y", pair, self.where, f"points[{i}]")
+            flat += pair
+        return numbers(flat, self.where, "x and y of points").reshape(-1, 2)
 
     def two(self) -> tuple[float, float, float, float]:
         """Return the coordinates of the only two points."""
