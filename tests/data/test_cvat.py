@@ -151,6 +151,9 @@ def test_one_picture_twice_is_an_error(make, tmp_path: Path) -> None:
     (tmp_path / "annotations.xml").write_text(document(image(POLYGON) * 2))
     with pytest.raises(AnnotationError, match=r"a\.png: expected one <image> for it, got a second one"):
         open_dataset(tmp_path)
+    found = []
+    assert len(open_dataset(tmp_path, fault=found.append)) == 1
+    assert [error.code for error in found] == ["F004"]
 
 
 def test_names_with_folders_and_frames_without_a_suffix(tmp_path: Path) -> None:

@@ -147,7 +147,7 @@ def test_shapes_of_a_group_and_label_are_one_object(make) -> None:
     [
         (shape("polygon", SQUARE[:2]), "polygon has 2 points, expected at least 3"),
         (shape("polygon", [[1, 2], [3], [4, 5]]), "points[1]: expected x and y, got [3]"),
-        (shape("polygon", [[1, 2], [3, "b"], [4, 5]]), "points[1][1]: expected a number, got 'b'"),
+        (shape("polygon", [[1, 2], [3, "b"], [4, 5]]), "x and y of points[3]: expected a number, got 'b'"),
         (shape("rectangle", SQUARE[:3]), "points: expected 2, got 3"),
         (shape("blob", SQUARE), "shape_type: expected one of polygon, rectangle, rotation, circle, mask, line, "),
         (shape("polygon", SQUARE, " "), "label: expected a class, got ' '"),

@@ -266,6 +266,15 @@ def test_missing_pictures_are_an_error_for_via_says_no_sizes(make, tmp_path: Pat
             open_dataset(tmp_path, pictures=pictures)
 
 
+def test_a_missing_picture_is_reported_once(make, tmp_path: Path) -> None:
+    entries = {name: {"filename": name} for name in ("a.png", "b.png")}
+    make()
+    (tmp_path / "via_region_data.json").write_text(json.dumps(entries))
+    found = []
+    assert len(open_dataset(tmp_path, fault=found.append)) == 1
+    assert [error.code for error in found] == ["P101"]
+
+
 def test_pictures_are_found_in_the_project_folder_setting(tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
     Image.new("RGB", (W, H)).save(tmp_path / "photos/a.png")

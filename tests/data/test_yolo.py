@@ -212,6 +212,7 @@ def test_no_label_file_at_all_is_an_error(root: Path) -> None:
         ("  1: dog", "  x: dog", "names: expected a number, got 'x'"),
         ("  0: cat\n  1: dog\n", "  []\n", "names: expected at least one class, got none"),
         ("  0: cat\n  1: dog\n", "  cat\n", "names: expected a list, got 'cat'"),
+        ("path: .", "kpt_shape: [17, 2]", "expected boxes or outlines, got a set of key points"),
         ("path: .", "path: [", "expected YAML, got: "),
         ("  0: cat", "  0: &c cat\n  2: *c", "expected YAML without references, got *c"),
         ("path: .", "path: " + "[" * 50, "expected at most 16 levels of YAML, got more"),

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from maskrcnn.data.dataset import Box, Dataset
-from maskrcnn.data.formats.drawings import Drawn, Page, assemble
+from maskrcnn.data.formats.drawings import Drawn, Page, assemble, is_file
 from maskrcnn.data.formats.fields import expected, listing, mapping, number, text
 from maskrcnn.data.formats.pictures import locate
 from maskrcnn.data.formats.place import Place
@@ -27,6 +27,7 @@ from maskrcnn.errors import AnnotationError, FormatError
 
 CLASSES_FILE = "_classes.csv"
 
+_SIGNS = (b'"image"', b'"imagefilename"', b'"coordinates"')
 _HEADER = b"filename"
 _BORDER = 1.0  # pixels that a box may leave its picture by, for rounding
 
@@ -56,7 +57,7 @@ class _Sheet(NamedTuple):
 
 def find(place: Place) -> list[Path]:
     """List Create ML's files of a place, or Roboflow's list of classes."""
-    maybe = (path for path in place.ending(".json") if b'"image' in place.head(path) or b'"coord' in place.head(path))
+    maybe = (path for path in place.ending(".json") if any(sign in place.head(path) for sign in _SIGNS))
     found = [path for path in maybe if _recognises(place.json(path))]
     return found or [path for path in place.files if path.name == CLASSES_FILE and _HEADER in place.head(path, 64)]
 
@@ -86,7 +87,8 @@ def read(source: Path, reading: Reading) -> Dataset:
     paths = locate(
         [sheet.name for sheet in sheets], [here, here / "images"], source, replace(reading, pictures="required")
     )
-    sized = list(reading.each(zip(sheets, paths, strict=True), lambda each: (*each, header_size(each[1]))))
+    there = [each for each in zip(sheets, paths, strict=True) if is_file(each[1])]  # what is not is reported
+    sized = list(reading.each(there, lambda each: (*each, header_size(each[1]))))
     place = _Sized.from_corner if _are_corners(sized) else _Sized.about_middle
     pages = [
         Page(sheet.name, path, size_hw, [Drawn(b.name, b.where, b.class_name, None, place(b)) for b in sheet.boxes])

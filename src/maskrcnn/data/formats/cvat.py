@@ -34,7 +34,7 @@ from maskrcnn.data.formats.pictures import locate
 from maskrcnn.data.formats.place import Place
 from maskrcnn.data.formats.reading import Reading
 from maskrcnn.data.formats.xml_nodes import Node, load_xml
-from maskrcnn.data.images import IMAGE_SUFFIXES, natural_key
+from maskrcnn.data.images import IMAGE_SUFFIXES
 from maskrcnn.errors import AnnotationError
 from maskrcnn.ops.rle import Bitmap, clip
 
@@ -42,7 +42,7 @@ _TOP = re.compile(rb"<annotations[\s>]")
 _INSIDE = (b"<meta>", b"<image ", b"<track ", b"<version>")
 _MOST_FILES = 50
 _MOST_PIXELS = 1 << 27
-_FRAME = re.compile(r"frame_([0-9]{1,9})\.\w+", re.ASCII | re.IGNORECASE)
+_FRAME = re.compile(r"frame_([0-9]{1,9})", re.IGNORECASE)
 
 Size = tuple[int, int]
 
@@ -107,8 +107,8 @@ def _class(name: str) -> str:
 
 
 def _images(root: Node, source: Path, reading: Reading) -> list[Page]:
-    images = list(reading.each(root.all("image"), lambda node: _image(node, source)))
-    _check_once(images)
+    seen: set[tuple[str, str]] = set()
+    images = list(reading.each(root.all("image"), lambda node: _image(node, source, seen)))
     here = source.parent
     folders = [[here / "images" / image.subset, here / "images", here, here.parent / "images"] for image in images]
     names = [_spelled(image.name, own) for image, own in zip(images, folders, strict=True)]
@@ -116,19 +116,15 @@ def _images(root: Node, source: Path, reading: Reading) -> list[Page]:
     return list(reading.each(zip(images, paths, strict=True), lambda each: _page(*each, reading)))
 
 
-def _image(node: Node, source: Path) -> _Image:
+def _image(node: Node, source: Path, seen: set[tuple[str, str]]) -> _Image:
     name = text(node.attributes.get("name"), f"{source}: image {shown(node.attributes.get('id'))}", "name")
     where = f"{source}: {name}"
+    subset = node.attributes.get("subset", "").strip()
+    if (subset, name) in seen:
+        raise AnnotationError(f"{where}: expected one <image> for it, got a second one", code="F004")
+    seen.add((subset, name))
     size_hw = stated_size(node.attributes.get("height"), node.attributes.get("width"), where)
-    return _Image(node, name, node.attributes.get("subset", "").strip(), size_hw, where)
-
-
-def _check_once(images: Sequence[_Image]) -> None:
-    seen = set()
-    for image in images:
-        if (image.subset, image.name) in seen:
-            raise AnnotationError(f"{image.where}: expected one <image> for it, got a second one", code="F004")
-        seen.add((image.subset, image.name))
+    return _Image(node, name, subset, size_hw, where)
 
 
 def _spelled(name: str, folders: Sequence[Path]) -> str:
@@ -198,8 +194,8 @@ def _pictures(source: Path) -> list[_Frame]:
     """List the pictures whose names say which frame they are."""
     folders = [folder for folder in (source.parent / "images", source.parent) if folder.is_dir()]
     for folder in folders:
-        named = [(path, _FRAME.fullmatch(path.name)) for path in sorted(folder.iterdir(), key=natural_key)]
-        frames = [_Frame(int(match[1]), path.name, path) for path, match in named if match and path.is_file()]
+        named = [(path, _FRAME.fullmatch(path.stem)) for path in Place(folder).ending(*IMAGE_SUFFIXES)]
+        frames = [_Frame(int(match[1]), path.name, path) for path, match in named if match]
         if frames:
             return frames
     return []

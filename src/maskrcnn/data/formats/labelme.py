@@ -124,8 +124,8 @@ def read(source: Path, reading: Reading) -> Dataset:
     """
     root = source if source.is_dir() else source.parent
     files = sorted(_files(source), key=natural_key) if source.is_dir() else [source]
-    sheets = list(reading.each(files, lambda file: _sheet(file, root, reading)))
-    _check_once(sheets)
+    file_of: dict[str, Path] = {}
+    sheets = list(reading.each(files, lambda file: _once(_sheet(file, root, reading), file_of)))
     folders = [[root, sheet.file.parent, sheet.file.parent / "images", root / "images"] for sheet in sheets]
     names = [sheet.name for sheet in sheets]
     paths = locate_each(names, folders, source, replace(reading, pictures="optional"))
@@ -144,14 +144,13 @@ def _sheet(file: Path, root: Path, reading: Reading) -> _Sheet:
     return _Sheet(file, Path(name).as_posix(), entry, isinstance(picture, str) and bool(picture), stated)
 
 
-def _check_once(sheets: Sequence[_Sheet]) -> None:
-    file_of: dict[str, Path] = {}
-    for sheet in sheets:
-        other = file_of.setdefault(sheet.name, sheet.file)
-        if other is not sheet.file:
-            raise AnnotationError(
-                f"{sheet.file}: expected one file for {sheet.name}, got a second one beside {other}", code="F004"
-            )
+def _once(sheet: _Sheet, file_of: dict[str, Path]) -> _Sheet:
+    other = file_of.setdefault(sheet.name, sheet.file)
+    if other is not sheet.file:
+        raise AnnotationError(
+            f"{sheet.file}: expected one file for {sheet.name}, got a second one beside {other}", code="F004"
+        )
+    return sheet
 
 
 def _page(sheet: _Sheet, path: Path, reading: Reading) -> Page:
@@ -204,11 +203,12 @@ class _Shape:
     def points(self) -> NDArray[np.float64]:
         """Return the points, (V, 2) float64."""
         pairs = listing(self.fields.get("points"), self.where, "points")
-        rows = [numbers(pair, self.where, f"points[{i}]") for i, pair in enumerate(pairs)]
-        for i, row in enumerate(rows):
-            if len(row) != 2:
-                raise expected("x and y", pairs[i], self.where, f"points[{i}]")
-        return np.array(rows, dtype=np.float64).reshape(-1, 2)
+        flat: list[object] = []
+        for i, pair in enumerate(pairs):
+            if not isinstance(pair, list) or len(pair) != 2:
+                raise expected("x and y", pair, self.where, f"points[{i}]")
+            flat += pair
+        return numbers(flat, self.where, "x and y of points").reshape(-1, 2)
 
     def two(self) -> tuple[float, float, float, float]:
         """Return the coordinates of the only two points."""

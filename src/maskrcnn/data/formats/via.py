@@ -14,7 +14,7 @@ from pathlib import Path
 
 from maskrcnn.data.dataset import Dataset, Rings
 from maskrcnn.data.formats import via3, via_csv
-from maskrcnn.data.formats.drawings import Drawn, Page, Skipped, assemble
+from maskrcnn.data.formats.drawings import Drawn, Page, Skipped, assemble, is_file
 from maskrcnn.data.formats.fields import listing, mapping, text
 from maskrcnn.data.formats.pictures import locate
 from maskrcnn.data.formats.place import Place
@@ -103,7 +103,8 @@ def read(source: Path, reading: Reading, class_key: str | None = None) -> Datase
         drawn = reading.each(entry.regions, lambda region: _drawn(region, key))
         return Page(entry.name, path, header_size(path), list(drawn))
 
-    pages = reading.each(zip(entries, paths, strict=True), lambda each: page(*each))
+    there = [each for each in zip(entries, paths, strict=True) if is_file(each[1])]  # what is not is reported
+    pages = reading.each(there, lambda each: page(*each))
     return assemble(source, "via", pages, reading)
 
 

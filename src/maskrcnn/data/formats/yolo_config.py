@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from maskrcnn.data.formats.fields import expected, listing, mapping, number, text, whole
-from maskrcnn.errors import AnnotationError
+from maskrcnn.errors import AnnotationError, FormatError
 
 SPLITS = ("train", "val", "test")
 NAME_FILES = ("obj.names", "classes.txt", "classes.names", "data.names")
@@ -59,6 +59,8 @@ def read_yaml(file: Path) -> Config:
         AnnotationError: It is broken, or its classes are not said.
     """
     root = mapping(_parsed(file), str(file), "top level")
+    if "kpt_shape" in root:
+        raise FormatError(f"{file}: expected boxes or outlines, got a set of key points, which have no area")
     names = _names(root.get("names"), str(file))
     count = root.get("nc")
     if count and whole(number(count, str(file), "nc"), str(file), "nc") != len(names):

@@ -64,8 +64,7 @@ class Labels:
                 f"{where}: expected a class and a box of 4 numbers or an outline of 3 corners and more, "
                 f"got a class and {len(shares)} numbers{_hint(words)}"
             )
-        if len(shares) and (shares.min() < -_SLACK or shares.max() > 1 + _SLACK):
-            worst = shares[np.abs(shares - 0.5).argmax()]
+        if (worst := shares[np.abs(shares - 0.5).argmax()]) < -_SLACK or worst > 1 + _SLACK:
             raise AnnotationError(
                 f"{where}: expected shares of the picture's width and height from 0 to 1, got {worst:g}; "
                 "are these pixels?"
@@ -73,10 +72,10 @@ class Labels:
         h, w = self.size_hw
         if len(words) == _BOX:
             x, y, width, height = shares.tolist()
-            edges = np.clip([x - width / 2, y - height / 2, x + width / 2, y + height / 2], 0, 1) * [w, h, w, h]
-            x1, y1, x2, y2 = edges.tolist()
+            x1, y1 = max(x - width / 2, 0) * w, max(y - height / 2, 0) * h
+            x2, y2 = min(x + width / 2, 1) * w, min(y + height / 2, 1) * h
             return Drawn(name, where, class_name, None, (x1, y1, max(x1, x2), max(y1, y2)))
-        return Drawn(name, where, class_name, Rings((np.clip(shares.reshape(-1, 2), 0, 1) * [w, h],)))
+        return Drawn(name, where, class_name, Rings((np.minimum(np.maximum(shares, 0), 1).reshape(-1, 2) * [w, h],)))
 
     def _class(self, word: str, where: str) -> str:
         class_id = whole(_plain(word), where, "class")
