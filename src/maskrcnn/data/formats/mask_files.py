@@ -33,6 +33,7 @@ from maskrcnn.errors import DataError
 
 _NUMBERED = re.compile(r"(?P<head>.+)[-_]\d+")
 _ANNOTATIONS = "annotations"
+_JSON = "instances_*.json"  # what pycococreator makes of the masks; it says the same and more
 _LOOKED_AT = 5
 _SEMANTIC = "_seg"  # ADE20K's `x_seg.png`, whose `x_parts_1.png` are no masks of a class
 
@@ -52,7 +53,7 @@ class _Mask(NamedTuple):
 
 def find(place: Place) -> list[Path]:
     """Return a folder that has masks called after their pictures."""
-    if not place.is_folder:
+    if not place.is_folder or any(path.match(_JSON) for path in place.files):
         return []
     groups = [_two_folders(place.folders), _one_folder(place.files), *map(_numbered, place.folders[:_LOOKED_AT])]
     return [place.path] if any(map(_is_known, groups)) else []
@@ -77,8 +78,8 @@ def _one_folder(files: Iterable[Path]) -> _Group:
 
 def _numbered(folder: Path) -> _Group:
     """Part the files of a folder that has the name of its picture."""
-    images = listed(folder)
-    return _one_folder(images) if folder.name in by_stem(images) else _Group([], [])
+    has_own = any((folder / f"{folder.name}{suffix}").is_file() for suffix in IMAGE_SUFFIXES)
+    return _one_folder(listed(folder)) if has_own else _Group([], [])
 
 
 def _parted(mask: Path, pictures: dict[str, Path]) -> tuple[str, str] | None:
