@@ -25,7 +25,7 @@ import numpy as np
 from maskrcnn.data.dataset import Dataset
 from maskrcnn.data.formats.drafts import Draft, Thing, assemble
 from maskrcnn.data.formats.label_maps import each_file, read_mask, whole
-from maskrcnn.data.formats.pairing import LOSSLESS, a_few, by_stem, check_size, listed, missing
+from maskrcnn.data.formats.pairing import LOSSLESS, Pair, a_few, by_stem, listed, missing
 from maskrcnn.data.formats.place import Place
 from maskrcnn.data.formats.reading import Reading
 from maskrcnn.data.images import IMAGE_SUFFIXES, header_size, read_labels
@@ -154,6 +154,5 @@ def _mask(path: Path, pictures: dict[str, Path]) -> _Mask:
 
 
 def _thing(mask: _Mask) -> tuple[Path, Thing]:
-    pixels = read_mask(mask.path)
-    check_size(mask.path, pixels.shape, header_size(mask.picture), mask.picture)
-    return mask.picture, Thing(f"mask {mask.path.name}", mask.class_name, whole(pixels))
+    Pair(mask.picture, mask.path).size_hw()
+    return mask.picture, Thing(f"mask {mask.path.name}", mask.class_name, whole(read_mask(mask.path)))

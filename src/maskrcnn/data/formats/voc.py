@@ -35,7 +35,7 @@ from maskrcnn.data.formats.place import Place
 from maskrcnn.data.formats.reading import Reading
 from maskrcnn.data.formats.texts import Line, lines
 from maskrcnn.data.formats.voc_xml import Entry, read_entry, recognises
-from maskrcnn.data.images import natural_key, read_image, read_labels
+from maskrcnn.data.images import header_size, natural_key, read_image, read_labels
 from maskrcnn.errors import AnnotationError
 
 VOC_CLASSES = (
@@ -195,11 +195,10 @@ class _Mask(NamedTuple):
 def _masks(page: _Page, picture: Path, size_hw: tuple[int, int], palette: _Palette) -> list[_Mask]:
     if page.objects is None:
         return []
+    for path in filter(None, (page.objects, page.classes)):
+        check_size(path, header_size(path), size_hw, picture)
     objects = _indices(read_labels(page.objects))
-    check_size(page.objects, objects.shape, size_hw, picture)
     classes = None if page.classes is None else palette.read(page.classes)
-    if classes is not None and page.classes is not None:
-        check_size(page.classes, classes.shape, size_hw, picture)
     masks = []
     for value, runs in split(np.where(objects == _VOID, 0, objects)).items():
         x, y, pixels = runs.bitmap(size_hw)
