@@ -127,7 +127,7 @@ def test_another_size_is_refused(root: Path) -> None:
 
 
 def test_odd_polygons_end_in_no_bare_exception(root: Path) -> None:
-    write_polygons(root, ("car", square(2, 2, 10)), ("bus", square(2, 2, 10)))
+    write_polygons(root, ("car", [[2, 2], [9, 2], [5, 9]]))
     path = root / f"{LABELS}polygons.json"
     good = json.loads(path.read_text())
     refused = []
@@ -137,5 +137,5 @@ def test_odd_polygons_end_in_no_bare_exception(root: Path) -> None:
             open_dataset(root / "gtFine/train")
         except MaskRCNNError as error:
             refused.append(str(error))
-    assert len(refused) > 100
+    assert len(refused) > 50
     assert all(str(path) in sentence for sentence in refused)

@@ -155,25 +155,28 @@ def test_a_class_without_a_name_asks_for_a_labelmap(root: Path) -> None:
     labels[2:6, 2:6] = 37
     palette(np.minimum(labels, 1), root / "SegmentationObject/a.png")
     palette(labels, root / "SegmentationClass/a.png")
-    with pytest.raises(AnnotationError, match=r"class from 1 to 20, got 37; name the classes in a labelmap\.txt") as e:
+    with pytest.raises(AnnotationError, match=r"a class that has a name, got 37; name it in a labelmap\.txt") as e:
         open_dataset(root)
     assert e.value.code == "C301"
+    (root / "labelmap.txt").write_text("background:0,0,0::\nwidget:1,2,3::\n")
+    with pytest.raises(AnnotationError, match=r"got a colour that labelmap\.txt does not have"):
+        open_dataset(root)
 
 
 def test_lists_choose_pictures(root: Path) -> None:
-    for name in ("b", "c d"):
+    for name in ("b", "c d", "e 1"):
         Image.new("RGB", (W, H)).save(root / f"JPEGImages/{name}.jpg")
         write(root, xml(thing("cat"), picture=f"{name}.jpg"), name)
     write(root, xml(thing("dog")))
     lists = root / "ImageSets/Main"
     lists.mkdir(parents=True)
-    (lists / "train.txt").write_text('# a comment\nb\n\n"c d"\n')
-    (lists / "cat_train.txt").write_text("a -1\nb  1\nc d  0\n")
-    (lists / "test.txt").write_text("e\n")
+    (lists / "train.txt").write_text('# a comment\nb\n\n"c d"\ne 1\n')
+    (lists / "cat_train.txt").write_text("a -1\nb  1\nc d  0\ne 1 1\n")
+    (lists / "test.txt").write_text("f\n")
     for name in ("train.txt", "cat_train.txt"):
-        assert [record.name for record in open_dataset(lists / name).records] == ["b.jpg", "c d.jpg"]
-    assert len(open_dataset(root)) == 3
-    with pytest.raises(AnnotationError, match=r"test\.txt: e: expected .*Annotations/e\.xml or a mask, found neither"):
+        assert [record.name for record in open_dataset(lists / name).records] == ["b.jpg", "c d.jpg", "e 1.jpg"]
+    assert len(open_dataset(root)) == 4
+    with pytest.raises(AnnotationError, match=r"test\.txt: f: expected .*Annotations/f\.xml or a mask, found neither"):
         open_dataset(lists / "test.txt")
 
 

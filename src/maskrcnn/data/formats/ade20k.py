@@ -140,8 +140,8 @@ def _of_2017(picture: _Picture, size_hw: tuple[int, int]) -> Iterator[Thing]:
 
 
 def _blue(image: Path, picture: _Picture, size_hw: tuple[int, int]) -> NDArray[np.generic]:
+    check_size(image, header_size(image), size_hw, picture.path)
     stored = read_labels(image)
-    check_size(image, stored.shape[:2], size_hw, picture.path)
     if stored.ndim != 3 or stored.shape[2] < 3:
         raise expected("three bands", f"shape {stored.shape}", str(image), "colours")
     return stored[..., 2]
@@ -168,9 +168,9 @@ def _of_2020(picture: _Picture, size_hw: tuple[int, int]) -> Iterator[Thing]:
         name = f"object {whole(entry.get('id'), f'{where}: object[{i}]', 'id')}"
         class_name = _first_name(text(entry.get("name"), f"{where}: {name}", "name"))
         mask = picture.labels.parent / text(entry.get("instance_mask"), f"{where}: {name}", "instance_mask")
+        check_size(mask, header_size(mask), size_hw, picture.path)
         stored = read_labels(mask)
         stored = stored if stored.ndim == 2 else stored[..., 0]
-        check_size(mask, stored.shape, size_hw, picture.path)
         yield Thing(name, class_name, whole_mask((stored != 0) & (stored != _HIDDEN)))
 
 

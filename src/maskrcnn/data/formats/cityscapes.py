@@ -27,7 +27,7 @@ from maskrcnn.data.dataset import Dataset
 from maskrcnn.data.formats.drafts import Draft, Thing, assemble
 from maskrcnn.data.formats.fields import expected, listing, load_json, mapping, number, polygon, text, whole
 from maskrcnn.data.formats.label_maps import each_file, read_ids, split
-from maskrcnn.data.formats.pairing import a_few, by_stem, check_size, deeply_listed, listed, missing
+from maskrcnn.data.formats.pairing import Pair, a_few, by_stem, check_size, deeply_listed, listed, missing
 from maskrcnn.data.formats.place import Place
 from maskrcnn.data.formats.reading import Reading
 from maskrcnn.data.images import header_size
@@ -54,11 +54,6 @@ _LABELS = re.compile(r"(?P<stem>.+)_gt(?:Fine|Coarse)_(?:instanceIds\.png|polygo
 _TRUTHS = ("gtFine", "gtCoarse")
 _PICTURES = "leftImg8bit"
 _STEP = 1000
-
-
-class _Pair(NamedTuple):
-    picture: Path
-    labels: Path
 
 
 def find(place: Place) -> list[Path]:
@@ -97,7 +92,7 @@ def read(source: Path, reading: Reading) -> Dataset:
     return assemble(source, "cityscapes", each_file(reading, pairs, _draft), EVALUATED)
 
 
-def _pair(stem: str, labels: Path, source: Path) -> _Pair:
+def _pair(stem: str, labels: Path, source: Path) -> Pair:
     """Find the picture: in `leftImg8bit`, which mirrors the folders of the labels, or beside them."""
     folders = [labels.parent]
     for root in source.parents[:3]:
@@ -108,17 +103,17 @@ def _pair(stem: str, labels: Path, source: Path) -> _Pair:
         images = by_stem(listed(folder))
         for name in (f"{stem}_{_PICTURES}", stem):
             if name in images:
-                return _Pair(images[name], labels)
+                return Pair(images[name], labels)
     raise missing(labels, f"{stem}_{_PICTURES}", folders)
 
 
-def _draft(pair: _Pair) -> Draft:
-    size_hw = header_size(pair.picture)
+def _draft(pair: Pair) -> Draft:
     if pair.labels.suffix == ".json":
+        size_hw = header_size(pair.picture)
         ids, names = _painted(pair, size_hw)
     else:
+        size_hw = pair.size_hw()
         ids, names = read_ids(pair.labels), NAMES
-        check_size(pair.labels, ids.shape, size_hw, pair.picture)
     return Draft(pair.picture.name, pair.picture, size_hw, things_of(ids, names, _parted))
 
 
@@ -155,7 +150,7 @@ class _Polygon(NamedTuple):
     ring: NDArray[np.float64]
 
 
-def _painted(pair: _Pair, size_hw: tuple[int, int]) -> tuple[NDArray[np.int64], dict[int, str]]:
+def _painted(pair: Pair, size_hw: tuple[int, int]) -> tuple[NDArray[np.int64], dict[int, str]]:
     """Paint the outlines over each other with the pixels of Cityscapes' own script, and name the ids."""
     from PIL import Image, ImageDraw
 

@@ -22,10 +22,10 @@ from typing import NamedTuple
 from maskrcnn.data.dataset import Dataset
 from maskrcnn.data.formats.drafts import ONLY_CLASS, Draft, Thing, assemble
 from maskrcnn.data.formats.label_maps import each_file, read_ids, split
-from maskrcnn.data.formats.pairing import LOSSLESS, a_few, by_stem, check_size, listed, missing
+from maskrcnn.data.formats.pairing import LOSSLESS, Pair, a_few, by_stem, listed, missing
 from maskrcnn.data.formats.place import Place
 from maskrcnn.data.formats.reading import Reading
-from maskrcnn.data.images import IMAGE_SUFFIXES, header_size
+from maskrcnn.data.images import IMAGE_SUFFIXES
 from maskrcnn.errors import AnnotationError
 
 _PICTURES = ("images", "image", "imgs", "img", "pngimages")
@@ -36,11 +36,6 @@ _SUFFIX = re.compile(r"(?P<stem>.+?)_(?:cp_masks|masks?|labels?)", re.IGNORECASE
 _PREFIX = re.compile(r"(?:masks?|labels?)(?P<rest>.*)", re.IGNORECASE)
 _INSTANCES = "instances"  # beside it, Mapillary's and others' `labels` hold classes
 _SEMANTIC = "_classes.csv"  # Roboflow's: the values of `x_mask.png` are classes
-
-
-class _Pair(NamedTuple):
-    picture: Path
-    labels: Path
 
 
 class _Layout(NamedTuple):
@@ -138,10 +133,10 @@ def _within(source: Path) -> list[tuple[Path | None, Path | None]]:
     return [*pairs, *((picture, None) for picture in lonely)]
 
 
-def _checked(pair: tuple[Path | None, Path | None]) -> _Pair:
+def _checked(pair: tuple[Path | None, Path | None]) -> Pair:
     picture, labels = pair
     if picture is not None and labels is not None:
-        return _Pair(picture, labels)
+        return Pair(picture, labels)
     if labels is not None:
         raise missing(labels, _stems(labels)[-1], [labels.parent])
     raise AnnotationError(
@@ -150,9 +145,7 @@ def _checked(pair: tuple[Path | None, Path | None]) -> _Pair:
     )
 
 
-def _draft(pair: _Pair, class_name: str) -> Draft:
-    ids = read_ids(pair.labels)
-    size_hw = header_size(pair.picture)
-    check_size(pair.labels, ids.shape, size_hw, pair.picture)
+def _draft(pair: Pair, class_name: str) -> Draft:
+    size_hw, ids = pair.size_hw(), read_ids(pair.labels)
     things = [Thing(f"object {value} of {pair.labels.name}", class_name, runs) for value, runs in split(ids).items()]
     return Draft(pair.picture.name, pair.picture, size_hw, things)

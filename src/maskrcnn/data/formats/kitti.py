@@ -15,14 +15,13 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 from maskrcnn.data.dataset import Dataset
 from maskrcnn.data.formats.cityscapes import NAMES, things_of
 from maskrcnn.data.formats.drafts import Draft, Thing, assemble
 from maskrcnn.data.formats.fields import expected, number
 from maskrcnn.data.formats.label_maps import each_file, read_ids
-from maskrcnn.data.formats.pairing import a_few, by_stem, check_size, listed, missing
+from maskrcnn.data.formats.pairing import Pair, a_few, by_stem, listed, missing
 from maskrcnn.data.formats.place import Place
 from maskrcnn.data.formats.reading import Reading
 from maskrcnn.data.formats.texts import Line, lines
@@ -33,11 +32,6 @@ _BOXES, _INSTANCES = "label_2", "instance"
 _IGNORED = "DontCare"
 _FIELDS = 15
 _STEP = 256
-
-
-class _Pair(NamedTuple):
-    picture: Path
-    labels: Path
 
 
 def find(place: Place) -> list[Path]:
@@ -68,19 +62,18 @@ def read(source: Path, reading: Reading) -> Dataset:
     folders = [source / name for name in _PICTURES]
     images = by_stem(path for folder in folders for path in listed(folder))
 
-    def pair(path: Path) -> _Pair:
+    def pair(path: Path) -> Pair:
         if path.stem not in images:
             raise missing(path, path.stem, folders)
-        return _Pair(images[path.stem], path)
+        return Pair(images[path.stem], path)
 
     pairs = list(reading.each(labels, pair))
     drafts = each_file(reading, pairs, _masks) if instances else reading.each(pairs, partial(_boxes, reading))
     return assemble(source, "kitti", drafts)
 
 
-def _masks(pair: _Pair) -> Draft:
-    ids, size_hw = read_ids(pair.labels), header_size(pair.picture)
-    check_size(pair.labels, ids.shape, size_hw, pair.picture)
+def _masks(pair: Pair) -> Draft:
+    size_hw, ids = pair.size_hw(), read_ids(pair.labels)
     return Draft(pair.picture.name, pair.picture, size_hw, things_of(ids, NAMES, _parted))
 
 
@@ -89,7 +82,7 @@ def _parted(value: int) -> tuple[int, bool]:
     return class_id, k > 0
 
 
-def _boxes(reading: Reading, pair: _Pair) -> Draft:
+def _boxes(reading: Reading, pair: Pair) -> Draft:
     things = list(reading.each(lines(pair.labels), _thing))
     return Draft(pair.picture.name, pair.picture, header_size(pair.picture), things)
 

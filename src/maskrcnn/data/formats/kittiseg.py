@@ -15,7 +15,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,21 +23,16 @@ from maskrcnn.data.dataset import Dataset
 from maskrcnn.data.formats.drafts import Draft, Thing, assemble
 from maskrcnn.data.formats.fields import expected
 from maskrcnn.data.formats.label_maps import each_file, whole
-from maskrcnn.data.formats.pairing import check_size
+from maskrcnn.data.formats.pairing import Pair
 from maskrcnn.data.formats.place import Place
 from maskrcnn.data.formats.reading import Reading
 from maskrcnn.data.formats.texts import Line, lines
-from maskrcnn.data.images import IMAGE_SUFFIXES, header_size, read_labels
+from maskrcnn.data.images import IMAGE_SUFFIXES, read_labels
 from maskrcnn.errors import ImageError
 
 ROAD = "road"
 _ROAD, _BACKGROUND = (255, 0, 255), (255, 0, 0)
 _LOOKED_AT = 2
-
-
-class _Pair(NamedTuple):
-    picture: Path
-    labels: Path
 
 
 def find(place: Place) -> list[Path]:
@@ -70,12 +64,12 @@ def read(source: Path, reading: Reading) -> Dataset:
     return assemble(source, "kittiseg", each_file(reading, pairs, _draft), [ROAD])
 
 
-def _pair(source: Path, line: Line) -> _Pair:
+def _pair(source: Path, line: Line) -> Pair:
     words = line.text.split()
     if len(words) != 2:
         raise expected("a picture and its ground truth", line.text, line.where, "line")
     picture, labels = (_located(source, word, line.where) for word in words)
-    return _Pair(picture, labels)
+    return Pair(picture, labels)
 
 
 def _located(source: Path, name: str, where: str) -> Path:
@@ -87,9 +81,8 @@ def _located(source: Path, name: str, where: str) -> Path:
     raise ImageError(f"{where}: expected a file {name}, found none from {looked_in}", code="P101")
 
 
-def _draft(pair: _Pair) -> Draft:
-    stored, size_hw = read_labels(pair.labels), header_size(pair.picture)
-    check_size(pair.labels, stored.shape[:2], size_hw, pair.picture)
+def _draft(pair: Pair) -> Draft:
+    size_hw, stored = pair.size_hw(), read_labels(pair.labels)
     if stored.ndim != 3 or stored.shape[2] < 3:
         raise expected("three bands", f"shape {stored.shape}", str(pair.labels), "colours")
     road, background = _is(stored, _ROAD), _is(stored, _BACKGROUND)

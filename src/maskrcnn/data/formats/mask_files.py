@@ -25,7 +25,7 @@ import numpy as np
 from maskrcnn.data.dataset import Dataset
 from maskrcnn.data.formats.drafts import Draft, Thing, assemble
 from maskrcnn.data.formats.label_maps import each_file, read_mask, whole
-from maskrcnn.data.formats.pairing import LOSSLESS, a_few, by_stem, check_size, listed, missing
+from maskrcnn.data.formats.pairing import LOSSLESS, Pair, a_few, by_stem, listed, missing
 from maskrcnn.data.formats.place import Place
 from maskrcnn.data.formats.reading import Reading
 from maskrcnn.data.images import IMAGE_SUFFIXES, header_size, read_labels
@@ -33,6 +33,7 @@ from maskrcnn.errors import DataError
 
 _NUMBERED = re.compile(r"(?P<head>.+)[-_]\d+")
 _ANNOTATIONS = "annotations"
+_JSON = "instances_*.json"  # what pycococreator makes of the masks; it says the same and more
 _LOOKED_AT = 5
 _SEMANTIC = "_seg"  # ADE20K's `x_seg.png`, whose `x_parts_1.png` are no masks of a class
 
@@ -52,7 +53,7 @@ class _Mask(NamedTuple):
 
 def find(place: Place) -> list[Path]:
     """Return a folder that has masks called after their pictures."""
-    if not place.is_folder:
+    if not place.is_folder or any(path.match(_JSON) for path in place.files):
         return []
     groups = [_two_folders(place.folders), _one_folder(place.files), *map(_numbered, place.folders[:_LOOKED_AT])]
     return [place.path] if any(map(_is_known, groups)) else []
@@ -77,8 +78,8 @@ def _one_folder(files: Iterable[Path]) -> _Group:
 
 def _numbered(folder: Path) -> _Group:
     """Part the files of a folder that has the name of its picture."""
-    images = listed(folder)
-    return _one_folder(images) if folder.name in by_stem(images) else _Group([], [])
+    has_own = any((folder / f"{folder.name}{suffix}").is_file() for suffix in IMAGE_SUFFIXES)
+    return _one_folder(listed(folder)) if has_own else _Group([], [])
 
 
 def _parted(mask: Path, pictures: dict[str, Path]) -> tuple[str, str] | None:
@@ -153,6 +154,5 @@ def _mask(path: Path, pictures: dict[str, Path]) -> _Mask:
 
 
 def _thing(mask: _Mask) -> tuple[Path, Thing]:
-    pixels = read_mask(mask.path)
-    check_size(mask.path, pixels.shape, header_size(mask.picture), mask.picture)
-    return mask.picture, Thing(f"mask {mask.path.name}", mask.class_name, whole(pixels))
+    Pair(mask.picture, mask.path).size_hw()
+    return mask.picture, Thing(f"mask {mask.path.name}", mask.class_name, whole(read_mask(mask.path)))

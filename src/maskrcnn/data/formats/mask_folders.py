@@ -92,6 +92,5 @@ def _picture(folder: Path) -> _Picture:
 
 
 def _thing(mask: _Mask) -> tuple[Path, Thing]:
-    pixels = read_mask(mask.path)
-    check_size(mask.path, pixels.shape, mask.picture.size_hw, mask.picture.path)
-    return mask.picture.path, Thing(f"mask {mask.path.name}", ONLY_CLASS, whole(pixels))
+    check_size(mask.path, header_size(mask.path), mask.picture.size_hw, mask.picture.path)
+    return mask.picture.path, Thing(f"mask {mask.path.name}", ONLY_CLASS, whole(read_mask(mask.path)))

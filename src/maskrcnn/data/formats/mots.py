@@ -14,16 +14,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
 
 from maskrcnn.data.dataset import Dataset
 from maskrcnn.data.formats.drafts import Draft, Thing, assemble
 from maskrcnn.data.formats.label_maps import each_file, read_ids, split
-from maskrcnn.data.formats.pairing import a_few, check_size, deeply_listed, missing
+from maskrcnn.data.formats.pairing import Pair, a_few, deeply_listed, missing
 from maskrcnn.data.formats.place import Place
 from maskrcnn.data.formats.reading import Reading
 from maskrcnn.data.formats.texts import lines
-from maskrcnn.data.images import header_size
 from maskrcnn.errors import AnnotationError
 
 _PICTURES = ("images", "image_02")
@@ -31,11 +29,6 @@ _INSTANCES, _NAMES = "instances", "labels.txt"
 _USUAL = {1: "car", 2: "pedestrian"}
 _STEP = 1000
 _IGNORED = 10_000
-
-
-class _Pair(NamedTuple):
-    picture: Path
-    labels: Path
 
 
 def find(place: Place) -> list[Path]:
@@ -67,20 +60,19 @@ def read(source: Path, reading: Reading) -> Dataset:
     folders = [source / name for name in _PICTURES]
     images = {path.relative_to(folder).with_suffix(""): path for folder in folders for path in deeply_listed(folder)}
 
-    def pair(path: Path) -> _Pair:
+    def pair(path: Path) -> Pair:
         inside = path.relative_to(source / _INSTANCES).with_suffix("")
         if inside not in images:
             raise missing(path, str(inside), folders)
-        return _Pair(images[inside], path)
+        return Pair(images[inside], path)
 
     pairs = list(reading.each(deeply_listed(source / _INSTANCES, {".png"}), pair))
     drafts = each_file(reading, pairs, lambda pair: _draft(pair, source, names))
     return assemble(source, "mots", drafts, list(names.values()))
 
 
-def _draft(pair: _Pair, source: Path, names: Mapping[int, str]) -> Draft:
-    ids, size_hw = read_ids(pair.labels), header_size(pair.picture)
-    check_size(pair.labels, ids.shape, size_hw, pair.picture)
+def _draft(pair: Pair, source: Path, names: Mapping[int, str]) -> Draft:
+    size_hw, ids = pair.size_hw(), read_ids(pair.labels)
     things = []
     for value, runs in split(ids).items():
         class_name = None if value == _IGNORED else names.get(value // _STEP)

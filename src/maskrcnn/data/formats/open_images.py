@@ -44,6 +44,7 @@ from maskrcnn.errors import AnnotationError, ImageError
 
 _BOXES = re.compile(r"(?:oidv\d-)?(?P<split>\w+)-annotations-bbox\.csv")
 _SIDES = ("XMin", "YMin", "XMax", "YMax")
+_MOST_TIMES = 4  # as high and wide as its picture a mask may be
 _SAME_SHAPE = 0.02  # how much the ratio of width and height of a mask may differ from its picture's
 
 
@@ -241,10 +242,11 @@ def _thing(found: _Found, size_hw: tuple[int, int], picture: Path) -> Thing:
 
 def _fitted(path: Path, size_hw: tuple[int, int], picture: Path) -> NDArray[np.bool_]:
     """Read a mask in the resolution of its picture."""
+    height, width = header_size(path)
+    ratio = width * size_hw[0] / (height * size_hw[1])
+    if abs(ratio - 1) > _SAME_SHAPE or height > _MOST_TIMES * size_hw[0]:
+        check_size(path, (height, width), size_hw, picture)
     mask = read_mask(path)
-    ratio = mask.shape[1] * size_hw[0] / (mask.shape[0] * size_hw[1])
-    if abs(ratio - 1) > _SAME_SHAPE:
-        check_size(path, mask.shape, size_hw, picture)
     rows, columns = (
         (np.arange(wanted) * 2 + 1) * given // (2 * wanted) for wanted, given in zip(size_hw, mask.shape, strict=True)
     )

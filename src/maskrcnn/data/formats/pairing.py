@@ -6,8 +6,9 @@ import os
 from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
-from maskrcnn.data.images import IMAGE_SUFFIXES, natural_key
+from maskrcnn.data.images import IMAGE_SUFFIXES, header_size, natural_key
 from maskrcnn.errors import AnnotationError, ImageError
 
 LOSSLESS = frozenset({".bmp", ".gif", ".png", ".tif", ".tiff"})
@@ -29,7 +30,7 @@ def listed(folder: Path, suffixes: Iterable[str] = IMAGE_SUFFIXES) -> list[Path]
     """List the visible files of these suffixes in a folder, 2 before 10; nothing where there is no such folder."""
     try:
         with os.scandir(folder) as entries:
-            paths = [Path(entry) for entry in entries if not entry.name.startswith(".")]
+            paths = [Path(entry) for entry in entries if not entry.name.startswith(".") and entry.is_file()]
     except OSError:
         return []
     return sorted((path for path in paths if path.suffix.lower() in suffixes), key=natural_key)
@@ -53,6 +54,24 @@ def missing(labels: Path, stem: str, folders: Iterable[Path]) -> ImageError:
     """Return the error for a picture that is not there."""
     looked_in = ", ".join(str(folder) for folder in folders)
     return ImageError(f"{labels}: expected a picture called {stem}.*, found none in {looked_in}", code="P101")
+
+
+class Pair(NamedTuple):
+    """A picture and the file with its labels."""
+
+    picture: Path
+    labels: Path
+
+    def size_hw(self) -> tuple[int, int]:
+        """Return the size that both have by their headers, so that nothing absurdly large is decoded.
+
+        Raises:
+            ImageError: A file can't be read.
+            AnnotationError: The sizes differ.
+        """
+        size_hw = header_size(self.picture)
+        check_size(self.labels, header_size(self.labels), size_hw, self.picture)
+        return size_hw
 
 
 def check_size(labels: Path, shape: tuple[int, ...], size_hw: tuple[int, int], picture: Path) -> None:

@@ -24,19 +24,13 @@ from maskrcnn.data.dataset import Dataset
 from maskrcnn.data.formats.drafts import Draft, Thing, assemble
 from maskrcnn.data.formats.fields import listing, mapping, text
 from maskrcnn.data.formats.label_maps import each_file, read_ids, split
-from maskrcnn.data.formats.pairing import a_few, by_stem, check_size, listed, missing
+from maskrcnn.data.formats.pairing import Pair, a_few, by_stem, listed, missing
 from maskrcnn.data.formats.place import Place
 from maskrcnn.data.formats.reading import Reading
-from maskrcnn.data.images import header_size
 from maskrcnn.errors import AnnotationError
 
 _INSTANCES = "instances"
 _STEP = 256
-
-
-class _Pair(NamedTuple):
-    picture: Path
-    labels: Path
 
 
 class _Class(NamedTuple):
@@ -84,10 +78,10 @@ def read(source: Path, reading: Reading) -> Dataset:
     classes = _classes(configuration, reading)
     images = by_stem(listed(folder))
 
-    def pair(path: Path) -> _Pair:
+    def pair(path: Path) -> Pair:
         if path.stem not in images:
             raise missing(path, path.stem, [folder])
-        return _Pair(images[path.stem], path)
+        return Pair(images[path.stem], path)
 
     pairs = list(reading.each(listed(source / _INSTANCES, {".png"}), pair))
     declared = dict.fromkeys(each.name for each in classes if each.has_instances)
@@ -106,9 +100,8 @@ def _class(value: object, where: str) -> _Class:
     return _Class(text(entry.get("name"), where, "name"), entry.get("instances") is True)
 
 
-def _draft(classes: Sequence[_Class], pair: _Pair) -> Draft:
-    ids, size_hw = read_ids(pair.labels), header_size(pair.picture)
-    check_size(pair.labels, ids.shape, size_hw, pair.picture)
+def _draft(classes: Sequence[_Class], pair: Pair) -> Draft:
+    size_hw, ids = pair.size_hw(), read_ids(pair.labels)
     things = []
     for above, runs in split(ids + 1).items():  # 0 is the first object of the first class, not background
         class_id, k = divmod(above - 1, _STEP)

@@ -18,7 +18,7 @@ Letters: H, W height and width.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -35,7 +35,7 @@ from maskrcnn.data.formats.place import Place
 from maskrcnn.data.formats.reading import Reading
 from maskrcnn.data.formats.texts import Line, lines
 from maskrcnn.data.formats.voc_xml import Entry, read_entry, recognises
-from maskrcnn.data.images import natural_key, read_image, read_labels
+from maskrcnn.data.images import header_size, natural_key, read_image, read_labels
 from maskrcnn.errors import AnnotationError
 
 VOC_CLASSES = (
@@ -44,7 +44,7 @@ VOC_CLASSES = (
 )  # fmt: skip
 """VOC's own classes; the first is 1 in `SegmentationClass`."""
 
-_NO_CLASSES = frozenset({"background", "ignored", "void"})
+_NO_CLASS = frozenset({(0, 0, 0), (224, 224, 192)})  # the colours of the background and of void
 _VOID = 255
 _SAME_OBJECT = 0.3  # least box IoU; VOC leaves 5 pixels of void around a mask, which is much of a small one
 _PICTURES = ("JPEGImages", "images", "Images", "PNGImages")
@@ -90,7 +90,7 @@ def read(source: Path, reading: Reading) -> Dataset:
     palette = _Palette.of(colours)
     drafts = each_file(reading, placed, lambda item: _draft(*item, palette))
     is_own = bool(pages) and all(page.entry is not None and page.entry.is_own for page in pages)
-    declared = [name for name in colours if name not in _NO_CLASSES] or (VOC_CLASSES if is_own else ())
+    declared = [name for name in palette.names.values() if name] if colours else VOC_CLASSES if is_own else ()
     return assemble(source, "voc", drafts, declared)
 
 
@@ -112,7 +112,7 @@ def _pages(source: Path, root: Path, reading: Reading) -> Iterator[_Page]:
     objects = by_stem(listed(root / "SegmentationObject"))
     classes = by_stem(listed(root / "SegmentationClass"))
     everything = sorted(xml.keys() | objects.keys(), key=lambda stem: natural_key(Path(stem)))
-    stems = everything if source == root else _listed_stems(source, reading)
+    stems = everything if source == root else _listed_stems(source, set(everything), reading)
 
     def page(stem: str) -> _Page:
         if stem not in xml and stem not in objects:
@@ -123,9 +123,10 @@ def _pages(source: Path, root: Path, reading: Reading) -> Iterator[_Page]:
     return reading.each(stems, page)
 
 
-def _listed_stems(source: Path, reading: Reading) -> list[str]:
+def _listed_stems(source: Path, known: Collection[str], reading: Reading) -> list[str]:
     """Name the pictures of a list; those of one class say with -1 that it is not on a picture."""
-    rows = reading.each([line for line in lines(source) if not line.text.startswith("#")], _row)
+    listed_lines = [line for line in lines(source) if not line.text.startswith("#")]
+    rows = reading.each(listed_lines, lambda line: (line.text, "") if line.text in known else _row(line))
     return list(dict.fromkeys(stem for stem, flag in rows if flag != "-1"))
 
 
@@ -194,11 +195,10 @@ class _Mask(NamedTuple):
 def _masks(page: _Page, picture: Path, size_hw: tuple[int, int], palette: _Palette) -> list[_Mask]:
     if page.objects is None:
         return []
+    for path in filter(None, (page.objects, page.classes)):
+        check_size(path, header_size(path), size_hw, picture)
     objects = _indices(read_labels(page.objects))
-    check_size(page.objects, objects.shape, size_hw, picture)
     classes = None if page.classes is None else palette.read(page.classes)
-    if classes is not None and page.classes is not None:
-        check_size(page.classes, classes.shape, size_hw, picture)
     masks = []
     for value, runs in split(np.where(objects == _VOID, 0, objects)).items():
         x, y, pixels = runs.bitmap(size_hw)
@@ -215,41 +215,40 @@ class _Palette:
     """What the values of `SegmentationClass` mean.
 
     Attributes:
-        names: The class of every index.
+        names: The class of every index; None where that is background or void.
         index_of: The index of every colour, as one number; empty where there is no `labelmap.txt`.
     """
 
-    names: Mapping[int, str]
+    names: Mapping[int, str | None]
     index_of: Mapping[int, int]
 
     @classmethod
     def of(cls, colours: Mapping[str, tuple[int, int, int]]) -> _Palette:
-        names = dict(enumerate(colours or ("background", *VOC_CLASSES)))
-        return cls(names, {(r << 16) + (g << 8) + b: i for i, (r, g, b) in enumerate(colours.values())})
+        if not colours:
+            return cls({0: None, _VOID: None, **dict(enumerate(VOC_CLASSES, 1))}, {})
+        named = {i: None if colour in _NO_CLASS else name for i, (name, colour) in enumerate(colours.items())}
+        return cls(
+            {_VOID: None, **named}, {(r << 16) + (g << 8) + b: i for i, (r, g, b) in enumerate(colours.values())}
+        )
 
     def read(self, path: Path) -> NDArray[np.int64]:
-        """Return (H, W) int64, the index of every pixel's class."""
+        """Return (H, W) int64, the index of every pixel's class; -1 for a colour that stands for none."""
         stored = read_labels(path)
         colours = read_image(path).astype(np.int64)
         if not self.index_of or (stored.ndim == 2 and (colours == stored[..., None]).all()):
             return _indices(stored)
         packed = (colours[..., 0] << 16) + (colours[..., 1] << 8) + colours[..., 2]
         values, inverse = np.unique(packed, return_inverse=True)
-        return np.array([self.index_of.get(value, _VOID) for value in values.tolist()])[inverse].reshape(packed.shape)
+        return np.array([self.index_of.get(value, -1) for value in values.tolist()])[inverse].reshape(packed.shape)
 
     def name_of(self, indices: NDArray[np.int64], where: str) -> str | None:
         """Return the commonest class of some pixels; None where that is none."""
         values, counts = np.unique(indices, return_counts=True)
         commonest = int(values[counts.argmax()])
-        if commonest == _VOID or self.names.get(commonest) in _NO_CLASSES:
-            return None
-        if commonest not in self.names:
-            raise AnnotationError(
-                f"{where}: expected a class from 1 to {len(self.names) - 1}, got {commonest}; "
-                "name the classes in a labelmap.txt",
-                code="C301",
-            )
-        return self.names[commonest]
+        if commonest in self.names:
+            return self.names[commonest]
+        got = "a colour that labelmap.txt does not have" if commonest < 0 else f"{commonest}; name it in a labelmap.txt"
+        raise AnnotationError(f"{where}: expected a class that has a name, got {got}", code="C301")
 
 
 def _indices(stored: NDArray[np.generic]) -> NDArray[np.int64]:
