@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from maskrcnn.data.dataset import Dataset
-from maskrcnn.data.formats import cis680, coco, geotiff, pose_bowl, via
+from maskrcnn.data.formats import cis680, coco, geotiff, pose_bowl, tfrecord, via
 from maskrcnn.data.formats.archives import unpacked
 from maskrcnn.data.formats.place import Place
 from maskrcnn.data.formats.reading import Fault, Pictures, Reading, refuse
@@ -44,6 +44,7 @@ FORMATS: dict[str, Format] = {
     "coco": Format("COCO instances", coco.find, coco.read),
     "pose-bowl": Format("Pose Bowl", pose_bowl.find, pose_bowl.read),
     "geotiff": Format("GeoTIFF with outlines", geotiff.find, geotiff.read),
+    "tfrecord": Format("TensorFlow Object Detection API", tfrecord.find, tfrecord.read),
     "cis680": Format("CIS 680", cis680.find, cis680.read),
 }
 """Every kind of annotation that is read, by the name that `--format` takes."""
