@@ -243,7 +243,11 @@ def test_pictures_that_are_wrong(make) -> None:
     path = make(features(image__encoded=[b"no picture"]))
     with pytest.raises(ImageError, match=r"set\.tfrecord: record at 12: expected a JPEG or PNG"):
         open_dataset(path)[0]
-    dataset = open_dataset(path)
+    path = make(features(image__encoded=[b""]))
+    with pytest.raises(ImageError, match="expected a picture in image/encoded, got none") as error:
+        open_dataset(path)
+    assert error.value.code == "P101"
+    dataset = open_dataset(path, pictures="optional")
     path.unlink()
     with pytest.raises(ImageError, match="expected a readable file"):
         dataset[0]

@@ -195,20 +195,26 @@ def read_mask(span: _Span, index: int, size_hw: tuple[int, int], where: str) -> 
 
 def _encoded(span: _Span) -> bytes:
     where = f"{span.path}: record at {span.offset}"
-    encoded = _example(_content(span), where).get("image/encoded")
-    if not isinstance(encoded, list) or len(encoded) != 1:
+    return _only_picture(_example(_content(span), where), where)
+
+
+def _only_picture(example: Example, where: str) -> bytes:
+    encoded = example.get("image/encoded")
+    if not isinstance(encoded, list) or len(encoded) != 1 or not encoded[0]:
         raise ImageError(f"{where}: expected a picture in image/encoded, got none", code="P101")
     return encoded[0]
 
 
 def _decode(content: bytes, where: str) -> NDArray[np.generic]:
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     try:
         with Image.open(io.BytesIO(content), formats=("JPEG", "PNG")) as image:
             return to_array(image)
+    except UnidentifiedImageError:
+        raise ImageError(f"{where}: expected a JPEG or PNG, got bytes that start with {content[:8]!r}") from None
     except Exception as error:  # the decoders raise whatever their own slip is
-        raise ImageError(f"{where}: expected a JPEG or PNG, got one that can't be read: {error}") from None
+        raise ImageError(f"{where}: expected a whole JPEG or PNG, got a broken one: {error}") from None
 
 
 # Objects
@@ -221,6 +227,8 @@ def _picture(span: _Span, reading: Reading) -> _Picture:
         raise AnnotationError(f"{where}: expected image/encoded, got {', '.join(sorted(example)[:4]) or 'nothing'}")
     name = _text(example, "image/filename") or _text(example, "image/source_id") or f"record at {span.offset}"
     size_hw = _size(example, f"{where} ({name})")
+    if reading.pictures == "required":
+        _only_picture(example, f"{where} ({name})")
     objects = list(_objects(example, size_hw, f"{where} ({name})", reading))
     return _Picture(span, name, _text(example, "image/source_id"), size_hw, objects)
 
@@ -228,8 +236,7 @@ def _picture(span: _Span, reading: Reading) -> _Picture:
 def _size(example: Example, where: str) -> tuple[int, int]:
     sides = [_numbers(example, f"image/{side}", where) for side in ("height", "width")]
     if not all(len(side) == 1 and 1 <= side[0] <= _MOST_SIDE for side in sides):
-        encoded = example["image/encoded"]
-        h, w = _decode(encoded[0] if isinstance(encoded, list) and encoded else b"", where).shape[:2]
+        h, w = _decode(_only_picture(example, where), where).shape[:2]
         return h, w
     return int(sides[0][0]), int(sides[1][0])
 
