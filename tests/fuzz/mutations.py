@@ -105,7 +105,7 @@ def damage_json(data: bytes, rng: random.Random) -> bytes:
         elif kind == 3 and isinstance(holder, dict):
             holder[rng.choice(["", "a", key.upper()])] = holder.pop(key)
         else:
-            holder[key] = rng.choice(ODD)
+            holder[key] = copy.deepcopy(rng.choice(ODD))
     return json.dumps(document).encode()
 
 

@@ -14,7 +14,9 @@ References: drivendata.org, competition 260 (spacecraft detection).
 from __future__ import annotations
 
 import csv
+import struct
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -37,6 +39,7 @@ ONLY_CLASS = "spacecraft"
 _BOX = ("xmin", "ymin", "xmax", "ymax")
 _CUTOUTS = "no_background"
 _LEAST_OVERLAP = 0.5
+_PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
 
 _Row = Mapping[str, str | None]
 
@@ -86,12 +89,23 @@ def read(source: Path, reading: Reading) -> Dataset:
     def record(each: tuple[int, _Picture, Path]) -> Record:
         image_id, picture, path = each
         annotation = Annotation("the box", class_names.index(picture.class_name), None, picture.box)
-        return Record(picture.file_name, path, image_id, header_size(path), (annotation,), columns=picture.columns)
+        return Record(picture.file_name, path, image_id, _size(path), (annotation,), columns=picture.columns)
 
     kept, left_out = sift(reading.each(numbered, record), source)
     cutouts = _cutouts(source)
     records = [_masked(each, cutouts, source) if each.name in cutouts else each for each in kept]
     return Dataset(source, "pose-bowl", class_names, category_ids, records, left_out)
+
+
+def _size(path: Path) -> tuple[int, int]:
+    """Read the size of a picture; of a PNG from its first line, for to see that it is not turned takes all of it."""
+    with suppress(OSError), path.open("rb") as file:
+        head = file.read(len(_PNG) + 8)
+        if len(head) == len(_PNG) + 8 and head.startswith(_PNG):
+            w, h = struct.unpack(">II", head[len(_PNG) :])
+            if w and h:
+                return h, w
+    return header_size(path)
 
 
 def _masked(record: Record, cutouts: Mapping[str, Path], source: Path) -> Record:
