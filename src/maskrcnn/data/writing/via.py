@@ -11,7 +11,6 @@ import json
 from pathlib import Path, PurePosixPath
 
 from maskrcnn.data.dataset import Box, Dataset, Record
-from maskrcnn.data.formats.via import USUAL_NAMES
 from maskrcnn.data.writing.how import Writing
 from maskrcnn.data.writing.outlines import fitted
 from maskrcnn.data.writing.pictures import Pictures
@@ -20,6 +19,7 @@ from maskrcnn.files import write_text
 from maskrcnn.ops.outlines import Ring, one_ring
 from maskrcnn.ops.polygons import rasterise
 
+_FILE = "via_region_data.json"
 _UNKNOWN = -1  # as VIA says it of pictures that it can't measure
 
 
@@ -33,7 +33,7 @@ def write(dataset: Dataset, out: Path, how: Writing) -> Written:
         size = _bytes(record.path if how.pictures == "none" else out / name)
         regions = [_region(record, each, dataset, how, tally) for each in tally.objects(record)]
         entries[f"{name}{size}"] = _entry(name, size, regions)
-    write_text(out / USUAL_NAMES[0], json.dumps(entries))
+    write_text(out / _FILE, json.dumps(entries))
     return tally.written()
 
 
