@@ -133,6 +133,18 @@ def test_a_call_that_was_broken_off_goes_on(photos: Dataset, tmp_path: Path) -> 
     assert len(open_dataset(tmp_path / "out")) == 2
 
 
+def test_what_a_kill_left_half_written_is_swept_away(photos: Dataset, tmp_path: Path) -> None:
+    claim(tmp_path / "out", {})
+    half = tmp_path / "out/.annotations.json.0123abcd.json"
+    half.write_text('{"images": [], "annotations": [], "categories": []}')
+    claim(tmp_path / "out", {})
+    write_set(photos, tmp_path / "out")
+    assert not half.exists()
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new/.made.json.0123abcd.json").touch()
+    claim(tmp_path / "new", {})
+
+
 def test_a_folder_belongs_to_one_call(tmp_path: Path) -> None:
     call = {"command": "split", "seed": 1}
     claim(tmp_path / "out", call)

@@ -48,7 +48,7 @@ def claim(out: Path, call: Mapping[str, object]) -> None:
     text = json.dumps(call, indent=1) + "\n"
     made = out / CALL
     with writing(out):
-        held = sorted(path.name for path in out.glob("*")) if out.exists() else []
+        held = sorted(path.name for path in out.glob("[!.]*"))
         if CALL in held and made.read_text(encoding="utf-8") == text:
             return
     if held:
@@ -77,6 +77,9 @@ def write_set(dataset: Dataset, out: Path, pictures: Way = "keep", advance: Call
         OutputError: A file can't be written.
     """
     path = out / NAME
+    with writing(out):
+        for half in out.glob(f".{NAME}.*"):  # of a call that was killed; it would count as a second set
+            half.unlink(missing_ok=True)
     placer = _Pictures(out, pictures)
     images: list[dict[str, object]] = []
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
