@@ -27,6 +27,7 @@ CONTRACT = {
     "maskrcnn demo": "--out --seed",
     "maskrcnn data": "",
     "maskrcnn data synth": "KIND OUT --count --seed --size --layout",
+    "maskrcnn data doctor": "DATA --depth --json --out --fix --deleak --only --ignore",
     "maskrcnn weights": "",
     "maskrcnn weights list": "--json",
     "maskrcnn weights info": "FILE",
@@ -38,6 +39,7 @@ DEFAULTS = {
     "maskrcnn predict": {"json_lines": False, "score": None, "batch": 1, "workers": 0},
     "maskrcnn demo": {"seed": 0},
     "maskrcnn data synth": {"count": 100, "seed": 0, "size": "192x256", "layout": "coco"},
+    "maskrcnn data doctor": {"depth": "pixels", "json_": False, "only": "", "ignore": ""},
     "maskrcnn weights list": {"json_": False},
     "maskrcnn weights convert": {"classes": None, "to": "maskrcnn"},
 }
@@ -103,6 +105,7 @@ def example_lines(path: str) -> list[list[str]]:
     "path",
     [
         *("maskrcnn", "maskrcnn train", "maskrcnn evaluate", "maskrcnn predict", "maskrcnn data synth"),
+        "maskrcnn data doctor",
         *("maskrcnn weights list", "maskrcnn weights info", "maskrcnn weights convert"),
     ],
 )

@@ -10,7 +10,7 @@ from maskrcnn.cli import main
 from maskrcnn.version import __version__
 
 PAGES = [
-    *("", "train", "evaluate", "predict", "demo", "data", "data synth"),
+    *("", "train", "evaluate", "predict", "demo", "data", "data synth", "data doctor"),
     *("weights", "weights list", "weights info", "weights convert"),
 ]
 HEAVY = ("torch", "lightning", "faster_coco_eval", "numpy", "PIL", "maskrcnn.config")

@@ -112,7 +112,9 @@ class Tally:
                 yield self._about_set("C308", detail)
             elif counts[label] == 0 and counts.any():
                 yield self._about_set("C305", f"no object is {name!r}")
-        rare = [label for label in np.argsort(counts, kind="stable").tolist() if 0 < counts[label] * _RARE < counts.max()]
+        rare = [
+            label for label in np.argsort(counts, kind="stable").tolist() if 0 < counts[label] * _RARE < counts.max()
+        ]
         if rare:
             listed = ", ".join(f"{names[label]} ({counts[label]:,})" for label in rare[:_NAMED])
             more = f" and {len(rare) - _NAMED} more" if len(rare) > _NAMED else ""

@@ -53,9 +53,7 @@ class Examined:
         if dataset is None or tally is None:
             return Patient(self.source, "", 0, 0, 0)
         records = sum(error.code not in ("P101", "P102", "P103") for error in self.opened.faults)
-        return Patient(
-            self.source, dataset.format, tally.pictures, tally.objects, len(dataset.left_out) + records
-        )
+        return Patient(self.source, dataset.format, tally.pictures, tally.objects, len(dataset.left_out) + records)
 
 
 @dataclass(frozen=True)
@@ -117,18 +115,21 @@ def examine(
     """
     opened = [open_tolerantly(path, format) for path in paths]
     total = sum(len(each.dataset) for each in opened if each.dataset is not None)
-    examined, done = [], 0
+    examined, before = list[Examined](), 0
     for each in opened:
-        before = done
-        examined.append(_examine(each, depth, lambda step, before=before: progress(before + step, total)))
-        done += len(each.dataset) if each.dataset is not None else 0
+        examined.append(_examine(each, depth, _moving(progress, before, total)))
+        before += len(each.dataset) if each.dataset is not None else 0
     shared = [_shared(examined[:i], examined[i]) for i in range(1, len(examined))]
-    findings = [finding for each in [*examined, *shared] for finding in each.findings]
+    findings = [finding for each in examined for finding in each.findings]
+    findings += [finding for each in shared for finding in each.findings]
     wanted = (frozenset(only) or frozenset(RULES)) - frozenset(ignore)
     kept = in_order([finding for finding in findings if finding.code in wanted])
-    return Visit(
-        tuple(examined), tuple(shared), Report(tuple(each.patient() for each in examined), tuple(kept))
-    )
+    return Visit(tuple(examined), tuple(shared), Report(tuple(each.patient() for each in examined), tuple(kept)))
+
+
+def _moving(progress: Progress, before: int, total: int) -> Callable[[int], None]:
+    """Count the pictures of one set after those of the sets before it."""
+    return lambda done: progress(before + done, total)
 
 
 def _examine(opened: Opened, depth: Depth, progress: Callable[[int], None]) -> Examined:
@@ -149,7 +150,9 @@ def _examine(opened: Opened, depth: Depth, progress: Callable[[int], None]) -> E
         found += album.findings()
         found += album.look_alikes(_pairs(*album.hashes()))
     known = {(finding.code, Path(finding.picture).name) for finding in opened.findings()}
-    found = [finding for finding in found if finding.code != "P101" or ("P101", Path(finding.picture).name) not in known]
+    found = [
+        finding for finding in found if finding.code != "P101" or ("P101", Path(finding.picture).name) not in known
+    ]
     return Examined(opened, tally, album, [*opened.findings(), *found])
 
 

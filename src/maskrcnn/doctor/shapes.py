@@ -114,7 +114,9 @@ def _self_crossing(columns: Columns) -> Iterator[Finding]:
         enclosed, filled = _enclosed_and_filled(outlines.rings[ring])
         if row != told and abs(filled - enclosed) > max(6.0, 0.05 * max(filled, enclosed)):
             told = row
-            yield columns.finding("G215", row, f"its lines cross; it encloses {enclosed:,.0f} and fills {filled:,.0f} pixels")
+            yield columns.finding(
+                "G215", row, f"its lines cross; it encloses {enclosed:,.0f} and fills {filled:,.0f} pixels"
+            )
 
 
 def _enclosed_and_filled(ring: NDArray[np.float64]) -> tuple[float, float]:

@@ -14,6 +14,7 @@ from typing import Any
 from maskrcnn.config import ModelConfig, TrainConfig
 from maskrcnn.data import open_dataset
 from maskrcnn.data.dataset import Dataset
+from maskrcnn.doctor.gate import admit
 from maskrcnn.errors import InputError
 from maskrcnn.evaluation.run import matching_categories, naming_note
 from maskrcnn.model.mask_rcnn import build
@@ -144,6 +145,7 @@ def _tell(say: Say, note: str | None) -> None:
 
 def _open(data: str | Path | Dataset, say: Say) -> Dataset:
     dataset = data if isinstance(data, Dataset) else open_dataset(data)
+    admit(dataset, say)
     for left_out in dataset.left_out[:SHOWN]:
         say(f"note: {left_out}")
     if len(dataset.left_out) > SHOWN:

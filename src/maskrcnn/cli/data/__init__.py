@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import typer
 
-from maskrcnn.cli.data import synth
+from maskrcnn.cli.data import doctor, synth
 
-data = typer.Typer(help="Make data sets.", no_args_is_help=True)
+data = typer.Typer(help="Make data sets, and look for what is wrong with them.", no_args_is_help=True)
 
 data.command(epilog=synth.EPILOG)(synth.synth)
+data.command(epilog=doctor.EPILOG)(doctor.doctor)
