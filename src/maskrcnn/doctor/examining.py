@@ -149,11 +149,20 @@ def _examine(opened: Opened, depth: Depth, progress: Callable[[int], None]) -> E
     if depth != "records":
         found += album.findings()
         found += album.look_alikes(_pairs(*album.hashes()))
-    known = {(finding.code, Path(finding.picture).name) for finding in opened.findings()}
-    found = [
-        finding for finding in found if finding.code != "P101" or ("P101", Path(finding.picture).name) not in known
-    ]
-    return Examined(opened, tally, album, [*opened.findings(), *found])
+    known = opened.findings()
+    return Examined(opened, tally, album, [*known, *_without_echoes(found, known)])
+
+
+def _without_echoes(found: list[Finding], known: list[Finding]) -> Iterator[Finding]:
+    """Drop what was said before, and what only follows from a picture that was annotated unturned."""
+    missing = {Path(finding.picture).name for finding in known if finding.code == "P101"}
+    broken = {Path(finding.picture).name for finding in known if finding.code == "P102"}
+    turned = {finding.picture for finding in found if finding.code == "P108"}
+    for finding in found:
+        name = Path(finding.picture).name
+        said = (finding.code == "P101" and name in missing) or (finding.code == "P102" and name in broken)
+        if not said and not (finding.code in ("G207", "G208") and finding.picture in turned):
+            yield finding
 
 
 def _of_records(columns: Columns) -> Iterator[Finding]:
