@@ -3,11 +3,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from fault_corpus import CLEAN, FAULTS, READER_FAULTS, Fault, coco_set, picture
+from fault_corpus import CLEAN, FAULTS, READER_FAULTS, Fault, coco_set
 
 from maskrcnn.data import open_dataset
 from maskrcnn.data.findings import RULES, Finding
-from maskrcnn.data.formats import coco
 from maskrcnn.data.synth import synthesise
 from maskrcnn.doctor import examine
 from maskrcnn.errors import DataError
