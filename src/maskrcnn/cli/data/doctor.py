@@ -36,7 +36,10 @@ CODES = "CODES"
 
 def doctor(
     data: Annotated[
-        list[Path], typer.Argument(metavar="DATA", show_default=False, help="A folder or annotation file, and others to compare it with.")
+        list[Path],
+        typer.Argument(
+            metavar="DATA", show_default=False, help="A folder or annotation file, and others to compare it with."
+        ),
     ],
     depth: Annotated[
         Depth, typer.Option(help="How far pictures are looked at: decoded, sizes and EXIF only, or not at all.")
