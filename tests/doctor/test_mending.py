@@ -117,8 +117,8 @@ def test_a_picture_that_was_annotated_unturned_gets_all_its_objects_back(tmp_pat
     expected = [upright(mask, 8) for mask in masks(open_dataset(clean.save()), "01.jpg")]
     assert sorted(mask.sum() for mask in found) == sorted(mask.sum() for mask in expected)
     assert (found.any(axis=0) == np.any(expected, axis=0)).all()
-    assert Image.open(tmp_path / "mended/images/01.png").size == (120, 160)
-    assert 274 not in Image.open(tmp_path / "mended/images/01.png").getexif()
+    with Image.open(tmp_path / "mended/images/01.png") as stored:
+        assert (stored.size, 274 in stored.getexif()) == ((120, 160), False)
 
 
 def test_boxes_do_not_cost_the_masks_of_their_picture(tmp_path: Path) -> None:
