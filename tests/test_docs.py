@@ -241,3 +241,12 @@ def test_numbers_of_the_evaluation_page_are_those_that_are_measured() -> None:
 def test_overrides_of_the_prediction_page_are_those_of_load() -> None:
     given = [name for name in inspect.signature(load).parameters if name != "path"]
     assert sorted(first_column(DOCS / "prediction.md", "argument")) == sorted(given)
+
+
+def test_findings_page_is_current() -> None:
+    spec = importlib.util.spec_from_file_location("findings_page", DOCS / "findings.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert (DOCS / "findings.md").read_text(encoding="utf-8") == module.page(), "run: python docs/findings.py"

@@ -29,6 +29,7 @@ CONTRACT = {
     "maskrcnn demo": "--out --seed",
     "maskrcnn data": "",
     "maskrcnn data show": "DATA --out --open --count --seed --format",
+    "maskrcnn data doctor": "DATA --depth --json --out --fix --deleak --only --ignore",
     "maskrcnn data convert": "DATA OUT --format --tolerance --pictures --from",
     "maskrcnn data split": "DATA OUT --val --test --by --seed --pictures --format --classes",
     "maskrcnn data merge": "DATA --out --pictures --format --classes",
@@ -47,6 +48,7 @@ DEFAULTS = {
     "maskrcnn predict": {"json_lines": False, "score": None, "batch": 1, "workers": 0},
     "maskrcnn demo": {"seed": 0},
     "maskrcnn data show": {"out": None, "open_": False, "count": 24, "seed": 0, "format_": None},
+    "maskrcnn data doctor": {"depth": "pixels", "json_": False, "only": "", "ignore": ""},
     "maskrcnn data convert": {"tolerance": 0.0, "pictures": "copy", "from_": None},
     "maskrcnn data split": {"val": 0.2, "test": 0, "by": "random", "seed": 0, "pictures": "keep"},
     "maskrcnn data merge": {"pictures": "keep", "format_": None, "classes": None},
@@ -126,6 +128,7 @@ def example_lines(path: str) -> list[list[str]]:
         *("maskrcnn", "maskrcnn train", "maskrcnn evaluate", "maskrcnn predict"),
         *("maskrcnn data show", "maskrcnn data convert", "maskrcnn data split", "maskrcnn data merge"),
         *("maskrcnn data sample", "maskrcnn data crop", "maskrcnn data compose", "maskrcnn data synth"),
+        "maskrcnn data doctor",
         *("maskrcnn weights list", "maskrcnn weights info", "maskrcnn weights convert"),
     ],
 )

@@ -11,18 +11,8 @@ from maskrcnn.version import __version__
 
 PAGES = [
     *("", "train", "evaluate", "predict", "demo"),
-    *(
-        "data",
-        "data show",
-        "data convert",
-        "data split",
-        "data merge",
-        "data sample",
-        "data crop",
-        "data compose",
-        "data synth",
-    ),
-    *("weights", "weights list", "weights info", "weights convert"),
+    *("data", "data show", "data doctor", "data convert", "data split", "data merge", "data sample", "data crop"),
+    *("data compose", "data synth", "weights", "weights list", "weights info", "weights convert"),
 ]
 HEAVY = ("torch", "lightning", "faster_coco_eval", "numpy", "PIL", "maskrcnn.config")
 ALL_PAGES = f"""

@@ -394,12 +394,12 @@ RULES: dict[str, Rule] = {
         "objects have the ids 0 to 2, declared are 1 to 3: were they counted from 0?",
     ),
     "C305": Rule(
-        "unused-class",
+        "unused-classes",
         "note",
-        "A class is declared, and no object has it.",
-        "it is never found, and takes a place in the network",
+        "Classes are declared that no object has.",
+        "they are never found, and take a place in the network",
         "",
-        "no object is a zebra",
+        "2 of 80 classes have no object: toaster, hair drier",
     ),
     "C306": Rule(
         "similar-names",

@@ -110,8 +110,10 @@ class Tally:
             if name.strip().lower() in BACKGROUND:
                 detail = f"{name!r} has {_objects(int(counts[label]))}: drop it with --classes"
                 yield self._about_set("C308", detail)
-            elif counts[label] == 0 and counts.any():
-                yield self._about_set("C305", f"no object is {name!r}")
+        unused = [name for name, count in zip(names, counts.tolist(), strict=True) if count == 0]
+        if unused and counts.any():
+            listed = ", ".join(unused[:_NAMED]) + (", ..." if len(unused) > _NAMED else "")
+            yield self._about_set("C305", f"{len(unused):,} of {len(names):,} classes have no object: {listed}")
         rare = [
             label for label in np.argsort(counts, kind="stable").tolist() if 0 < counts[label] * _RARE < counts.max()
         ]

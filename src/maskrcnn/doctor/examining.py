@@ -115,16 +115,21 @@ def examine(
     """
     opened = [open_tolerantly(path, format) for path in paths]
     total = sum(len(each.dataset) for each in opened if each.dataset is not None)
-    examined, done = [], 0
+    examined, before = list[Examined](), 0
     for each in opened:
-        before = done
-        examined.append(_examine(each, depth, lambda step, before=before: progress(before + step, total)))
-        done += len(each.dataset) if each.dataset is not None else 0
+        examined.append(_examine(each, depth, _moving(progress, before, total)))
+        before += len(each.dataset) if each.dataset is not None else 0
     shared = [_shared(examined[:i], examined[i]) for i in range(1, len(examined))]
-    findings = [finding for each in [*examined, *shared] for finding in each.findings]
+    findings = [finding for each in examined for finding in each.findings]
+    findings += [finding for each in shared for finding in each.findings]
     wanted = (frozenset(only) or frozenset(RULES)) - frozenset(ignore)
     kept = in_order([finding for finding in findings if finding.code in wanted])
     return Visit(tuple(examined), tuple(shared), Report(tuple(each.patient() for each in examined), tuple(kept)))
+
+
+def _moving(progress: Progress, before: int, total: int) -> Callable[[int], None]:
+    """Count the pictures of one set after those of the sets before it."""
+    return lambda done: progress(before + done, total)
 
 
 def _examine(opened: Opened, depth: Depth, progress: Callable[[int], None]) -> Examined:
@@ -144,11 +149,20 @@ def _examine(opened: Opened, depth: Depth, progress: Callable[[int], None]) -> E
     if depth != "records":
         found += album.findings()
         found += album.look_alikes(_pairs(*album.hashes()))
-    known = {(finding.code, Path(finding.picture).name) for finding in opened.findings()}
-    found = [
-        finding for finding in found if finding.code != "P101" or ("P101", Path(finding.picture).name) not in known
-    ]
-    return Examined(opened, tally, album, [*opened.findings(), *found])
+    known = opened.findings()
+    return Examined(opened, tally, album, [*known, *_without_echoes(found, known)])
+
+
+def _without_echoes(found: list[Finding], known: list[Finding]) -> Iterator[Finding]:
+    """Drop what was said before, and what only follows from a picture that was annotated unturned."""
+    missing = {Path(finding.picture).name for finding in known if finding.code == "P101"}
+    broken = {Path(finding.picture).name for finding in known if finding.code == "P102"}
+    turned = {finding.picture for finding in found if finding.code == "P108"}
+    for finding in found:
+        name = Path(finding.picture).name
+        said = (finding.code == "P101" and name in missing) or (finding.code == "P102" and name in broken)
+        if not said and not (finding.code in ("G207", "G208") and finding.picture in turned):
+            yield finding
 
 
 def _of_records(columns: Columns) -> Iterator[Finding]:

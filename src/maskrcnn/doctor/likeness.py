@@ -1,7 +1,7 @@
 """Pictures that look the same, found among hundreds of thousands.
 
-Hashes that differ in at most `RADIUS` of 64 bits agree in one of `RADIUS` + 1 blocks of bits at least, so that
-only hashes that share a block are compared.
+Of seven blocks of bits, hashes that differ in at most five bits agree in two at least: only hashes that share two
+blocks, 18 bits or more, are compared.
 
 Letters: n pictures, P pairs.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,7 @@ RADIUS = 5
 CORRELATION = 0.98
 """Least correlation of their small grey pictures."""
 
-_BLOCKS = ((0, 11), (11, 11), (22, 11), (33, 11), (44, 10), (54, 10))  # first bit and number of bits
+_BLOCKS = ((0, 9), (9, 9), (18, 9), (27, 9), (36, 9), (45, 9), (54, 10))  # first bit and number of bits
 _ONES = np.array([value.bit_count() for value in range(1 << 16)], dtype=np.uint8)
 
 
@@ -41,15 +42,15 @@ def near_pairs(hashes: NDArray[np.uint64]) -> NDArray[np.int64]:
     values, first, inverse = np.unique(hashes, return_index=True, return_inverse=True)
     again = np.flatnonzero(first[inverse] != np.arange(len(hashes)))
     pairs = [np.stack([first[inverse[again]], again], axis=1)]
-    for start, length in _BLOCKS:
-        block = (values >> np.uint64(start)) & np.uint64((1 << length) - 1)
-        pairs.append(first[_in_block(values, block)])
+    masks = [np.uint64(((1 << length) - 1) << start) for start, length in _BLOCKS]
+    for one, other in combinations(masks, len(_BLOCKS) - RADIUS):
+        pairs.append(first[_in_block(values, values & (one | other))])
     found = np.sort(np.concatenate(pairs).astype(np.int64), axis=1)
     return np.unique(found, axis=0)
 
 
 def _in_block(values: NDArray[np.uint64], block: NDArray[np.uint64]) -> NDArray[np.int64]:
-    """Return (P, 2) int64, the near ones among values of one block, by sliding the sorted list over itself."""
+    """Return (P, 2) int64, the near ones among values that share some bits, by sliding the sorted list over itself."""
     order = np.argsort(block, kind="stable")
     sorted_block = block[order]
     left = np.arange(len(order) - 1)

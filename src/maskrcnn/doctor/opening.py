@@ -66,8 +66,8 @@ def open_tolerantly(path: str | Path | Dataset, format: str | None = None) -> Op
 def as_finding(error: DataError, source: str) -> Finding:
     """Make a finding of an error, whose sentence begins with the file and the record.
 
-    >>> as_finding(DataError("a.json: region 3 of cat.jpg: x: expected a number, got 'b'"), "a.json")
-    Finding(code='F003', file='a.json', picture='cat.jpg', annotation='region 3', detail="x: expected a number, got 'b'")
+    >>> as_finding(DataError("a.json: region 3 of cat.jpg: x: expected a number"), "a.json")
+    Finding(code='F003', file='a.json', picture='cat.jpg', annotation='region 3', detail='x: expected a number')
     """
     sentence = str(error)
     file = source if sentence.startswith(f"{source}: ") else sentence.partition(": ")[0]

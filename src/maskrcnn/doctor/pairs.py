@@ -6,6 +6,7 @@ Letters: n objects of a picture.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +27,7 @@ _WORTH_DRAWING = 0.6  # IoU of the boxes
 def overlaps(columns: Columns) -> Iterator[Finding]:
     """Report objects that stand twice, with one class or two, and those that hide each other."""
     first = np.searchsorted(columns.picture, np.arange(len(columns.records) + 1)).tolist()
-    for start, stop in zip(first[:-1], first[1:], strict=True):
+    for start, stop in pairwise(first):
         if stop - start > 1:
             yield from _of_picture(columns, start, stop)
 

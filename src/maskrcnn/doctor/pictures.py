@@ -101,13 +101,14 @@ class Album:
 
     def findings(self) -> Iterator[Finding]:
         """Report what only shows beside the other pictures of the set."""
-        yield from self._turned()
+        yield from self.turns()
         yield from self._listed_twice()
         yield from self._same_bytes()
         yield from self._bands()
         yield from self._unlisted()
 
-    def _turned(self) -> Iterator[Finding]:
+    def turns(self) -> Iterator[Finding]:
+        """Say of each picture that EXIF turns whether it was annotated before or after."""
         lost: dict[str, list[Annotation]] = defaultdict(list)
         for left in self.dataset.left_out if self.turned else ():
             if left.annotation is not None:
@@ -137,19 +138,22 @@ class Album:
             yield self._about("F008", self.names[other], detail)
 
     def _same_bytes(self) -> Iterator[Finding]:
-        first: dict[bytes, int] = {}
-        again = {other for _, other in self.twice}
-        for number, digest in enumerate(self.digests):
-            if not digest or number in again:
-                continue
-            one = first.setdefault(digest, number)
-            if one == number:
-                continue
+        for one, number in self.same:
+            same = f"the same bytes as {self.names[one]}"
             if self._objects_of(one) == self._objects_of(number):
-                yield self._about("P105", self.names[number], f"the same bytes as {self.names[one]}")
+                yield self._about("P105", self.names[number], same)
             else:
                 detail = f"which has {_count(self.objects[one])}; this one has {_count(self.objects[number])}"
-                yield self._about("P106", self.names[number], f"the same bytes as {self.names[one]}, {detail}")
+                yield self._about("P106", self.names[number], f"{same}, {detail}")
+
+    @property
+    def same(self) -> list[tuple[int, int]]:
+        """Pictures of the same bytes that are not the same file: the first and a later one."""
+        first: dict[bytes, int] = {}
+        again = {other for _, other in self.twice}
+        numbered = [(number, digest) for number, digest in enumerate(self.digests) if digest and number not in again]
+        pairs = [(first.setdefault(digest, number), number) for number, digest in numbered]
+        return [(one, number) for one, number in pairs if one != number]
 
     def _objects_of(self, number: int) -> list[tuple[int, bytes | Box | None]]:
         annotations = self.dataset.records[number].annotations

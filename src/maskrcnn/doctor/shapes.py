@@ -92,7 +92,7 @@ def _area_disagrees(columns: Columns) -> Iterator[Finding]:
     sides = columns.extent[:, 2:] - columns.extent[:, :2]
     # outlines enclose other areas than the pixels they fill, by about half a pixel along their length
     slack = 0.1 * np.maximum(stated, area) + sides.sum(axis=1)
-    for row in np.flatnonzero((np.abs(stated - area) > slack) & columns.masked).tolist():
+    for row in np.flatnonzero((np.abs(stated - area) > slack) & columns.masked & ~columns.crowd).tolist():
         bitmap = columns.bitmap(row)
         assert bitmap is not None
         pixels = np.count_nonzero(bitmap.pixels)

@@ -10,6 +10,7 @@ from pathlib import Path
 from maskrcnn.data.dataset import Dataset
 from maskrcnn.data.formats.coco_results import Result, to_coco_results, write_results
 from maskrcnn.data.formats.drawings import ONLY_CLASS
+from maskrcnn.doctor.gate import admit
 from maskrcnn.errors import InputError
 from maskrcnn.evaluation.coco import Metrics, evaluate_results, write
 from maskrcnn.prediction import Predictor, load
@@ -105,6 +106,7 @@ def evaluate(
 
     predictor = model if isinstance(model, Predictor) else load(model)
     dataset = data if isinstance(data, Dataset) else open_dataset(data)
+    admit(dataset)
     ids = matching_categories(predictor.class_names, dataset)
     results: list[Result] = []
     pictures = range(len(dataset))

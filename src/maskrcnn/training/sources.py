@@ -11,6 +11,7 @@ from maskrcnn.data import open_dataset
 from maskrcnn.data.classes import Classes, choose, format_classes, names_of
 from maskrcnn.data.dataset import Dataset
 from maskrcnn.data.joining import join
+from maskrcnn.doctor.gate import admit
 
 SHOWN = 5  # annotations without a place that are named
 
@@ -58,9 +59,11 @@ class Sources:
 
         Raises:
             InputError: The classes do not fit.
+            AnnotationError: Something is wrong that would stop training or spoil it.
         """
         known = set().union(*map(names_of, (*self.training, *self.validation)))
         for dataset in (*self.training, *self.validation):
+            admit(dataset, say)
             _say_left_out(dataset, say)
             if self.classes is not None:
                 say(f"{dataset.source}: {choose(dataset, self.classes, known).report(dataset)}")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import typer
 
-from maskrcnn.cli.data import compose, convert, crop, merge, sample, show, split, synth
+from maskrcnn.cli.data import compose, convert, crop, doctor, merge, sample, show, split, synth
 
 data = typer.Typer(help="Look at, check, convert, split, join and make data sets.", no_args_is_help=True)
 
 data.command(epilog=show.EPILOG)(show.show)
+data.command(epilog=doctor.EPILOG)(doctor.doctor)
 data.command(epilog=convert.EPILOG)(convert.convert)
 data.command(epilog=split.EPILOG)(split.split)
 data.command(epilog=merge.EPILOG)(merge.merge)
