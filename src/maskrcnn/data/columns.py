@@ -155,32 +155,28 @@ class Columns:
     runs: NDArray[np.uint8]
     names: Texts
 
-    def annotation(self, row: int) -> Annotation:
-        """Make one annotation."""
-        rows = self.rows
-        box, area = rows.box[row].tolist(), float(rows.area[row])
-        return Annotation(
-            self._name(row),
-            int(rows.label[row]),
-            self._shape(row),
-            None if box[0] != box[0] else tuple(box),
-            None if area != area else area,
-            bool(rows.crowd[row]),
-        )
+    def annotations(self, i: int) -> Iterator[Annotation]:
+        """Make the annotations of picture i."""
+        start, stop = self.starts[i : i + 2].tolist()
+        rows = zip(*(column[start:stop].tolist() for column in self.rows), strict=True)
+        for _, label, crowd, box, area, kind, first, length, pixels, naming, number in rows:
+            yield Annotation(
+                self._name(naming, number),
+                label,
+                None if kind == NO_SHAPE else self._shape(kind, first, length, pixels),
+                None if box[0] != box[0] else tuple(box),
+                None if area != area else area,
+                crowd,
+            )
 
-    def _name(self, row: int) -> str:
-        naming, number = self.rows.naming[row], int(self.rows.number[row])
+    def _name(self, naming: int, number: int) -> str:
         if naming == BY_NAME:
             return self.names[number]
         return f"annotation {number}" if naming == BY_ID else f"annotations[{number}]"
 
-    def _shape(self, row: int) -> Rings | Runs | None:
-        rows = self.rows
-        kind, first, length = rows.kind[row], int(rows.first[row]), int(rows.length[row])
-        if kind == NO_SHAPE:
-            return None
+    def _shape(self, kind: int, first: int, length: int, pixels: int) -> Rings | Runs:
         if kind == RUNS:
-            return Runs(self.runs[first : first + length].tobytes().decode("ascii"), int(rows.pixels[row]))
+            return Runs(self.runs[first : first + length].tobytes().decode("ascii"), pixels)
         edges = self.ring_starts[first : first + length + 1].tolist()
         return Rings(tuple(self.corners[a:b] for a, b in pairwise(edges)))
 
@@ -214,8 +210,7 @@ class ColumnRecords(LazyRecords):
 
     def annotations(self, i: int) -> tuple[Annotation, ...]:
         """Make the annotations of a picture."""
-        start, stop = self.columns.starts[i : i + 2].tolist()
-        return tuple(self.columns.annotation(row) for row in range(start, stop))
+        return tuple(self.columns.annotations(i))
 
 
 class Corners(NamedTuple):

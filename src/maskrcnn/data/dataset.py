@@ -16,6 +16,7 @@ from abc import abstractmethod
 from array import array
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any, overload
 
@@ -321,10 +322,7 @@ class Dataset(Sequence[Sample]):
         for record in self.records:
             digest.update(json.dumps([record.name, record.image_id, record.size_hw]).encode())
             digest.update(b"" if record.labelled is None else json.dumps(sorted(record.labelled)).encode())
-            for annotation in record.annotations:
-                plain = [annotation.label, annotation.crowd, annotation.box, annotation.area]
-                digest.update(json.dumps(plain).encode())
-                digest.update(b"" if annotation.shape is None else annotation.shape.to_bytes())
+            digest.update(b"".join(chain.from_iterable(map(_to_bytes, record.annotations))))
         return digest.hexdigest()
 
     def _check_size(self, record: Record, size_hw: tuple[int, int]) -> None:
@@ -387,6 +385,20 @@ def _unfit(annotation: Annotation, size_hw: tuple[int, int]) -> tuple[str, str] 
     if annotation.shape is None and (x1 == x2 or y1 == y2):
         return "G202", "its box has no area"
     return None
+
+
+def _to_bytes(annotation: Annotation) -> tuple[bytes, bytes]:
+    """Return what a fingerprint is made of: the fields as `json.dumps` would write them, and the shape."""
+    crowd, box = "true" if annotation.crowd else "false", annotation.box
+    edges = "null" if box is None else f"[{', '.join(map(_json, box))}]"
+    plain = f"[{annotation.label}, {crowd}, {edges}, {_json(annotation.area)}]"
+    return plain.encode(), b"" if annotation.shape is None else annotation.shape.to_bytes()
+
+
+def _json(value: float | None) -> str:
+    if value is None:
+        return "null"
+    return int.__repr__(value) if isinstance(value, int) else float.__repr__(value)
 
 
 def _nearest_pixel(box: Box, size_hw: tuple[int, int]) -> Bitmap:

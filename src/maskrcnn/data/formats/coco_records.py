@@ -9,7 +9,9 @@ Letters: K classes, N pictures, R annotations.
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
@@ -40,7 +42,7 @@ from maskrcnn.errors import AnnotationError, DataError
 from maskrcnn.ops.rle import compress, decompress
 
 _SECTIONS = ("images", "annotations", "categories")
-_BATCH = 4096
+_BATCH = 1024
 _LARGEST_AREA = 1e12
 _NUMBERS = frozenset({int, float})
 
@@ -109,13 +111,26 @@ def read_as(dialect: Dialect, source: Path, reading: Reading) -> Dataset:
         root = mapping(reading.json(source), str(source), "top level")
         return _read(dialect, source, reading, lambda key: iter(listing(root.get(key), str(source), key)))[0]
     index = fetch(source, dialect.format)
-    if index is None:
-        offsets = find_sections(source, _SECTIONS)
+    if index is not None:
+        names = list(index.columns.pictures.names)
+        paths = places(names, _folders(source), source, reading, dialect.spellings)
+        return _indexed(index, dialect, source, paths)
+    offsets = find_sections(source, _SECTIONS)
+    with _collection_paused():
         dataset, keepable = _read(dialect, source, reading, lambda key: _section(source, key, offsets))
-        if not keepable:
-            return dataset
-        index = keep(_index(dataset), source, dialect.format)
-    return _indexed(index, dialect, source, reading)
+    return _kept(dataset, dialect) if keepable else dataset
+
+
+@contextmanager
+def _collection_paused() -> Iterator[None]:
+    """Read without garbage collection, which would look through millions of short-lived lists in vain."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _section(source: Path, key: str, offsets: Mapping[str, int]) -> Iterator[object]:
@@ -171,18 +186,18 @@ def _folders(source: Path) -> list[Path]:
     return [*named, here, here / "images", here.parent / "images", here.parent]
 
 
-def _index(dataset: Dataset) -> Index:
+def _kept(dataset: Dataset, dialect: Dialect) -> Dataset:
+    """Keep the index of a set, and return the set as it is read from there."""
     assert isinstance(dataset.records, ColumnRecords)
     rest = {
         "classes": [dataset.class_names, dataset.category_ids, dataset.supercategories],
         "left out": [[left.picture, left.name, left.reason, left.code] for left in dataset.left_out],
     }
-    return Index(dataset.records.columns, rest)
+    index = keep(Index(dataset.records.columns, rest), dataset.source, dialect.format)
+    return _indexed(index, dialect, dataset.source, dataset.records.paths)
 
 
-def _indexed(index: Index, dialect: Dialect, source: Path, reading: Reading) -> Dataset:
-    names = list(index.columns.pictures.names)
-    paths = places(names, _folders(source), source, reading, dialect.spellings)
+def _indexed(index: Index, dialect: Dialect, source: Path, paths: Sequence[Path]) -> Dataset:
     left_out = [LeftOut(source, *fields) for fields in index.rest["left out"]]
     class_names, category_ids, supercategories = index.rest["classes"]
     records = ColumnRecords(index.columns, paths)

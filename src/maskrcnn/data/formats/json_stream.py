@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import codecs
 import json
-import mmap
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -24,9 +23,9 @@ LARGE = 16 * 2**20
 
 _WINDOW = 2**22
 _MOST_KEYS = 32  # that an outline holds
+_LONGEST_KEY = 4096  # with the space before its colon
 _SPACE = re.compile(r"[ \t\n\r]*")
 _DELIMITER = re.compile(r"[ \t\n\r]*([,\]])[ \t\n\r]*")
-_COLON = re.compile(rb"[ \t\n\r]*:")
 
 
 def is_large(path: Path) -> bool:
@@ -276,13 +275,13 @@ def outline(path: Path, keys: Sequence[str] = ("images", "annotations", "categor
 
 def _occurrences(path: Path, key: str, start: int) -> list[int]:
     """List the bytes before each value of a quoted key, the first two of them."""
-    quoted = json.dumps(key).encode()
+    wanted = re.compile(re.escape(json.dumps(key).encode()) + rb"[ \t\n\r]*:")
     found: list[int] = []
-    with _reading(path), path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        at = data.find(quoted, start)
-        while at >= 0 and len(found) < 2:
-            colon = _COLON.match(data, at + len(quoted))
-            if colon:
-                found.append(colon.end())
-            at = data.find(quoted, at + len(quoted))
-    return found
+    with _reading(path), path.open("rb") as file:
+        file.seek(start)
+        rest = b""
+        while len(found) < 2 and (data := file.read(_WINDOW)):
+            block, before = rest + data, file.tell() - len(data) - len(rest)
+            found += [before + match.end() for match in wanted.finditer(block)]
+            rest = block[max(len(block) - _LONGEST_KEY, found[-1] - before if found else 0) :]
+    return found[:2]

@@ -116,8 +116,13 @@ def _variants(names: Sequence[str]) -> Iterator[str]:
     """Give a picture's names as they are, with slashes for backslashes, and the ends of absolute paths."""
     yield from names
     yield from (name.replace("\\", "/") for name in names if "\\" in name)
-    absolute = (name for name in names if Path(name).is_absolute() or PureWindowsPath(name).is_absolute())
-    yield from (PureWindowsPath(name).name for name in absolute)
+    yield from (PureWindowsPath(name).name for name in names if _is_absolute(name))
+
+
+def _is_absolute(name: str) -> bool:
+    if "/" not in name and "\\" not in name:
+        return False
+    return Path(name).is_absolute() or PureWindowsPath(name).is_absolute()
 
 
 class _Listing:
@@ -136,7 +141,9 @@ class _Listing:
         """Say whether a folder has a file of this name, which may have folders in it."""
         if not self._read_folders:
             return _is(folder / name, Path.is_file)
-        inner, last = os.path.split(os.path.join(folder, name))  # noqa: PTH118  # many times faster than Path
+        inner, last = str(folder), name
+        if "/" in name or os.sep in name:
+            inner, last = os.path.split(os.path.join(inner, name))  # noqa: PTH118  # many times faster than Path
         if inner not in self._files:
             self._files[inner], self._agreed[inner] = _files(inner), 0
         if last in self._files[inner]:
