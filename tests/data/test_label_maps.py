@@ -40,7 +40,7 @@ def test_parting_equals_one_comparison_an_object(labels) -> None:
 @pytest.mark.parametrize("fill", [False, True])
 def test_a_whole_mask_and_none(fill: bool) -> None:
     mask = np.full((3, 4), fill)
-    assert label_maps.whole(mask) == Runs.of(Bitmap(0, 0, mask), (3, 4))
+    assert label_maps.of_mask(mask) == Runs.of(Bitmap(0, 0, mask), (3, 4))
 
 
 def test_many_scattered_objects_take_no_full_size_masks() -> None:

@@ -187,6 +187,13 @@ def test_pictures_may_be_missing_where_the_size_is_stated(root: Path) -> None:
         open_dataset(root)
     assert caught.value.code == "P101"
     assert open_dataset(root, pictures="optional").size_hw(0) == (H, W)
+    seen: list[DataError] = []
+    with pytest.raises(AnnotationError, match="expected at least one picture, got none"):
+        open_dataset(root, fault=seen.append)
+    assert [error.code for error in seen] == ["P101"]
+    write(root, xml(thing("cat"), size=None))
+    with pytest.raises(ImageError, match=r"a\.jpg: expected a picture, got no such file"):
+        open_dataset(root, pictures="optional")
 
 
 def test_a_mask_of_another_size_is_refused(root: Path) -> None:

@@ -25,8 +25,7 @@ from numpy.typing import NDArray
 from maskrcnn.data.dataset import Dataset, Runs
 from maskrcnn.data.formats.drafts import Draft, Thing, assemble
 from maskrcnn.data.formats.fields import expected, listing, mapping, text, whole
-from maskrcnn.data.formats.label_maps import each_file, split
-from maskrcnn.data.formats.label_maps import whole as whole_mask
+from maskrcnn.data.formats.label_maps import each_file, of_mask, split
 from maskrcnn.data.formats.pairing import a_few, check_size, deeply_listed, missing
 from maskrcnn.data.formats.place import Place
 from maskrcnn.data.formats.reading import Reading
@@ -171,7 +170,7 @@ def _of_2020(picture: _Picture, size_hw: tuple[int, int]) -> Iterator[Thing]:
         check_size(mask, header_size(mask), size_hw, picture.path)
         stored = read_labels(mask)
         stored = stored if stored.ndim == 2 else stored[..., 0]
-        yield Thing(name, class_name, whole_mask((stored != 0) & (stored != _HIDDEN)))
+        yield Thing(name, class_name, of_mask((stored != 0) & (stored != _HIDDEN)))
 
 
 def _document(path: Path) -> object:

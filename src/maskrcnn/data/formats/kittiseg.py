@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from maskrcnn.data.dataset import Dataset
 from maskrcnn.data.formats.drafts import Draft, Thing, assemble
 from maskrcnn.data.formats.fields import expected
-from maskrcnn.data.formats.label_maps import each_file, whole
+from maskrcnn.data.formats.label_maps import each_file, of_mask
 from maskrcnn.data.formats.pairing import Pair
 from maskrcnn.data.formats.place import Place
 from maskrcnn.data.formats.reading import Reading
@@ -87,9 +87,9 @@ def _draft(pair: Pair) -> Draft:
         raise expected("three bands", f"shape {stored.shape}", str(pair.labels), "colours")
     road, background = _is(stored, _ROAD), _is(stored, _BACKGROUND)
     other = ~road & ~background
-    things = [Thing("road", ROAD, whole(road))] if road.any() else []
+    things = [Thing("road", ROAD, of_mask(road))] if road.any() else []
     if other.any():
-        things.append(Thing("other colours", ROAD, whole(other), crowd=True))
+        things.append(Thing("other colours", ROAD, of_mask(other), crowd=True))
     return Draft(pair.picture.name, pair.picture, size_hw, things)
 
 

@@ -54,7 +54,7 @@ def split(labels: NDArray[np.generic]) -> dict[int, Runs]:
     return parted
 
 
-def whole(mask: NDArray[np.bool_]) -> Runs:
+def of_mask(mask: NDArray[np.bool_]) -> Runs:
     """Take all set pixels of (H, W) bool as one object."""
     height, width = mask.shape
     return Runs.of(trim(Bitmap(0, 0, mask)), (height, width))

@@ -24,7 +24,7 @@ import numpy as np
 
 from maskrcnn.data.dataset import Dataset
 from maskrcnn.data.formats.drafts import Draft, Thing, assemble
-from maskrcnn.data.formats.label_maps import each_file, read_mask, whole
+from maskrcnn.data.formats.label_maps import each_file, of_mask, read_mask
 from maskrcnn.data.formats.pairing import LOSSLESS, Pair, a_few, by_stem, listed, missing
 from maskrcnn.data.formats.place import Place
 from maskrcnn.data.formats.reading import Reading
@@ -155,4 +155,4 @@ def _mask(path: Path, pictures: dict[str, Path]) -> _Mask:
 
 def _thing(mask: _Mask) -> tuple[Path, Thing]:
     Pair(mask.picture, mask.path).size_hw()
-    return mask.picture, Thing(f"mask {mask.path.name}", mask.class_name, whole(read_mask(mask.path)))
+    return mask.picture, Thing(f"mask {mask.path.name}", mask.class_name, of_mask(read_mask(mask.path)))

@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 from maskrcnn.data.dataset import Dataset
 from maskrcnn.data.formats.drafts import ONLY_CLASS, Draft, Thing, assemble
-from maskrcnn.data.formats.label_maps import each_file, read_mask, whole
+from maskrcnn.data.formats.label_maps import each_file, of_mask, read_mask
 from maskrcnn.data.formats.pairing import a_few, by_stem, check_size, listed
 from maskrcnn.data.formats.place import Place
 from maskrcnn.data.formats.reading import Reading
@@ -93,4 +93,4 @@ def _picture(folder: Path) -> _Picture:
 
 def _thing(mask: _Mask) -> tuple[Path, Thing]:
     check_size(mask.path, header_size(mask.path), mask.picture.size_hw, mask.picture.path)
-    return mask.picture.path, Thing(f"mask {mask.path.name}", ONLY_CLASS, whole(read_mask(mask.path)))
+    return mask.picture.path, Thing(f"mask {mask.path.name}", ONLY_CLASS, of_mask(read_mask(mask.path)))

@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 from maskrcnn.data.dataset import Box, Dataset
 from maskrcnn.data.formats.drafts import Draft, Thing, assemble
 from maskrcnn.data.formats.fields import expected, number
-from maskrcnn.data.formats.label_maps import each_file, read_mask, whole
+from maskrcnn.data.formats.label_maps import each_file, of_mask, read_mask
 from maskrcnn.data.formats.pairing import by_stem, check_size, deeply_listed, listed
 from maskrcnn.data.formats.pictures import locate
 from maskrcnn.data.formats.place import Place
@@ -236,7 +236,7 @@ def _thing(found: _Found, size_hw: tuple[int, int], picture: Path) -> Thing:
     height, width = size_hw
     x1, y1, x2, y2 = found.box
     box = (x1 * width, y1 * height, x2 * width, y2 * height)
-    shape = None if found.mask is None else whole(_fitted(found.mask, size_hw, picture))
+    shape = None if found.mask is None else of_mask(_fitted(found.mask, size_hw, picture))
     return Thing(found.name, found.class_name, shape, box, found.is_group)
 
 

@@ -154,8 +154,10 @@ def _placed(pages: Sequence[_Page], root: Path, source: Path, reading: Reading) 
     absent = [name_of(page) for page, path in zip(pages, found, strict=True) if path is None]
     elsewhere = dict(zip(absent, locate(absent, folders, source, reading), strict=True))
     paths = [path or elsewhere[name_of(page)] for page, path in zip(pages, found, strict=True)]
-    sized = [path.is_file() or (page.entry and page.entry.size_hw) for page, path in zip(pages, paths, strict=True)]
-    return [(page, path) for page, path, is_sized in zip(pages, paths, sized, strict=True) if is_sized]
+    placed = zip(pages, paths, strict=True)
+    if reading.pictures == "optional":
+        return list(placed)
+    return [(page, path) for page, path in placed if path.is_file()]
 
 
 def _colours(path: Path, reading: Reading) -> dict[str, tuple[int, int, int]]:
