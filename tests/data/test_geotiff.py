@@ -99,7 +99,8 @@ def test_outlines_become_pixels_and_values_stay(folder: Path) -> None:
     assert sample.image[..., 0].tolist() == np.arange(1200).reshape(SIZE).tolist()
     assert (dense(dataset) == [full(3, 4, 10, 12), full(20, 0, 40, 5)]).all()
     assert dataset.records[0].columns == {"x": "733610", "y": "3725092.5", "crs": UTM}
-    assert open_dataset(folder / "a.geojson").fingerprint() == dataset.fingerprint()
+    for named in ("a.geojson", "a.tif"):
+        assert open_dataset(folder / named).fingerprint() == dataset.fingerprint()
     pickle.loads(pickle.dumps(dataset.records[0]))
 
 

@@ -12,6 +12,7 @@ from PIL import Image
 from maskrcnn.data import open_dataset
 from maskrcnn.data.dataset import Dataset
 from maskrcnn.data.formats.deferred import Deferred
+from maskrcnn.data.images import read_alpha
 from maskrcnn.data.synth import synthesise
 from maskrcnn.errors import AnnotationError, DataError, ImageError
 
@@ -94,6 +95,21 @@ def test_cutouts_that_are_none(picture: Image.Image, why: str, code: str, masked
     with pytest.raises(DataError, match=why) as error:
         open_dataset(masked).instances(0)
     assert error.value.code == code
+
+
+def test_alpha_of_every_kind_is_read_upright(tmp_path: Path) -> None:
+    alpha = np.array([[0, 255, 255], [255, 255, 0]], np.uint8)
+    grey = Image.merge("LA", [Image.new("L", (3, 2)), Image.fromarray(alpha)])
+    grey.save(tmp_path / "grey.png")
+    table = Image.fromarray((alpha == 0) * np.uint8(1))
+    table.putpalette([0, 0, 0, 255, 255, 255])
+    table.save(tmp_path / "palette.png", transparency=1)
+    exif = Image.Exif()
+    exif[274] = 6
+    grey.save(tmp_path / "turned.png", exif=exif)
+    assert read_alpha(tmp_path / "grey.png").tolist() == alpha.tolist()
+    assert read_alpha(tmp_path / "palette.png").tolist() == alpha.tolist()
+    assert read_alpha(tmp_path / "turned.png").tolist() == np.rot90(alpha, -1).tolist()
 
 
 def test_the_cutouts_are_a_set_too(masked: Path) -> None:

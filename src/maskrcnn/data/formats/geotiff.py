@@ -59,11 +59,18 @@ Part = tuple[NDArray[np.float64], ...]
 def find(place: Place) -> list[Path]:
     """List the files of outlines beside rasters; the folder itself where each raster has its own."""
     if not place.is_folder:
-        return [path for path in _features_in(place) if _rasters_for(path)]
+        return [path for path in _named(place) if _rasters_for(path)]
     rasters, files = _inside(place, _rasters_in, _RASTER_FOLDERS), _inside(place, _features_in, _FEATURE_FOLDERS)
     if not rasters or not files:
         return []
     return [place.path] if {path.stem for path in rasters} & {path.stem for path in files} else files
+
+
+def _named(place: Place) -> list[Path]:
+    """List the file of outlines that is named, or that of the raster that is."""
+    if not _rasters_in(place):
+        return _features_in(place)
+    return [path for path in _features_in(Place(place.path.parent)) if path.stem == place.path.stem]
 
 
 def _inside(place: Place, listed: Callable[[Place], list[Path]], names: Iterable[str]) -> list[Path]:
