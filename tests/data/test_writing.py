@@ -147,6 +147,18 @@ def test_yolo_lines(tmp_path: Path) -> None:
     }
 
 
+def test_yolo_has_digits_enough_for_large_pictures(tmp_path: Path) -> None:
+    size = (30001, 40001)
+    pixels = np.eye(5, dtype=np.bool_)
+    objects = [Annotation(f"{x}", 0, Runs.of(Bitmap(x, x - 10000, pixels), size)) for x in range(39000, 39040)]
+    record = Record("a.png", tmp_path / "a.png", 1, size, tuple(objects))
+    written = convert(Dataset(tmp_path, "test", ["cat"], [1], [record]), tmp_path / "out", "yolo", pictures="none")
+    assert written.exact == 40
+    for line in (tmp_path / "out/labels/a.txt").read_text().splitlines():
+        corners = np.array([float(word) for word in line.split()[1:]]).reshape(-1, 2) * size[::-1]
+        np.testing.assert_allclose(corners, corners.round(), atol=1e-4)
+
+
 def test_labelme_says_holes_as_a_mask_and_parts_as_a_group(tmp_path: Path) -> None:
     parts = runs("##....##")
     dataset = make(tmp_path, *(Annotation("object", 0, shape) for shape in (RING, parts, SQUARE)))
