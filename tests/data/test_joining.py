@@ -13,7 +13,7 @@ from sets import boxed, named_objects, record, set_of
 
 from maskrcnn.data import open_dataset
 from maskrcnn.data.dataset import Dataset, LeftOut
-from maskrcnn.data.joining import join, set_names
+from maskrcnn.data.joining import join, naming_notes, set_names
 from maskrcnn.errors import InputError
 
 SHARED = Path(__file__).parents[2] / "../shared/data"
@@ -90,6 +90,18 @@ def test_classes_are_chosen_over_all_sets_in_the_order_of_the_mapping() -> None:
     assert [each.labelled for each in joint.records] == [{1}, None]
     with pytest.raises(InputError, match="got 'zebra'"):
         join([set_of((0,), **A), set_of((0,), **B)], "cat;zebra")
+
+
+def test_sets_that_name_no_class_say_what_they_count_as() -> None:
+    """Two such sets may be of different things: balloons in one, bugs in the other."""
+    bare = set_of((0,), names=("object",), format="via", source="a/via.json")
+    also = set_of((0,), names=("object",), format="via", source="b/via.json")
+    named = set_of((0,), names=("object",), source="c/coco.json")
+    assert naming_notes([bare, named, also], "balloon=object") == [
+        "a/via.json names no class: its objects count as balloon",
+        "b/via.json names no class: its objects count as balloon",
+    ]
+    assert naming_notes([bare]) == ["a/via.json names no class: its objects count as object"]
 
 
 def test_no_set_is_refused() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from maskrcnn.data import open_dataset
 from maskrcnn.data.classes import Classes, choose, format_classes, names_of
 from maskrcnn.data.dataset import Dataset
-from maskrcnn.data.joining import join
+from maskrcnn.data.joining import join, naming_notes
 from maskrcnn.doctor.gate import admit
 
 SHOWN = 5  # annotations without a place that are named
@@ -67,6 +67,9 @@ class Sources:
             _say_left_out(dataset, say)
             if self.classes is not None:
                 say(f"{dataset.source}: {choose(dataset, self.classes, known).report(dataset)}")
+        if len(self.training) > 1 or self.classes is not None:
+            for note in naming_notes((*self.training, *self.validation), self.classes):
+                say(f"note: {note}")
         # a class that only the validation has can't be learnt, so it is an unknown one
         training = join(self.training, self.classes)
         return training, join(self.validation, self.classes, known) if self.validation else None

@@ -12,7 +12,7 @@ from maskrcnn.data import open_dataset
 from maskrcnn.data.classes import choose, names_of
 from maskrcnn.data.coco_sets import Way, claim, write_set
 from maskrcnn.data.dataset import Dataset
-from maskrcnn.data.joining import join
+from maskrcnn.data.joining import join, naming_notes
 from maskrcnn.data.splits import sample, split
 from maskrcnn.errors import InputError
 
@@ -64,6 +64,8 @@ def run_merge(paths: Sequence[Path], out: Path, pictures: Way, wanted: Wanted) -
         if wanted.classes is not None:
             known = set[str]().union(*map(names_of, sets))
             say(f"{dataset.source}: {choose(dataset, wanted.classes, known).report(dataset)}")
+    for note in naming_notes(sets, wanted.classes):
+        say(f"note: {note}")
     joint = join(sets, wanted.classes)
     describe(joint)
     claim(out, {"command": "merge", "sets": [_facts(dataset, wanted) for dataset in sets]})
