@@ -272,6 +272,13 @@ def test_an_outline_that_crosses_itself_far_out_is_still_read(folder: Path) -> N
 # ---- which raster
 
 
+def test_a_collection_inside_of_another_is_refused(folder: Path) -> None:
+    inner = {"type": "GeometryCollection", "geometries": [polygon(square(1, 1, 3, 3))]}
+    save(folder / "a.geojson", feature({"type": "GeometryCollection", "geometries": [inner]}))
+    with pytest.raises(AnnotationError, match="feature 0: geometries: expected no collection inside of another"):
+        open_dataset(folder)
+
+
 def test_one_file_for_several_rasters(folder: Path) -> None:
     right = rasterio.Affine(METRES, 0, ORIGIN[0] + 20, 0, -METRES, ORIGIN[1])
     away = rasterio.Affine(METRES, 0, ORIGIN[0] + 2000, 0, -METRES, ORIGIN[1])

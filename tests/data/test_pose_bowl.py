@@ -97,6 +97,17 @@ def test_cutouts_that_are_none(picture: Image.Image, why: str, code: str, masked
     assert error.value.code == code
 
 
+def test_a_fingerprint_knows_the_cutouts_without_reading_them(masked: Path) -> None:
+    path = masked / "no_background/images/0a.png"
+    first = open_dataset(masked).fingerprint()
+    path.write_bytes(b"x" * path.stat().st_size)
+    assert open_dataset(masked).fingerprint() == first
+    path.write_bytes(b"x")
+    assert open_dataset(masked).fingerprint() != first
+    path.unlink()
+    assert open_dataset(masked).fingerprint() != first
+
+
 def test_alpha_of_every_kind_is_read_upright(tmp_path: Path) -> None:
     alpha = np.array([[0, 255, 255], [255, 255, 0]], np.uint8)
     grey = Image.merge("LA", [Image.new("L", (3, 2)), Image.fromarray(alpha)])

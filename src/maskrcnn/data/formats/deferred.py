@@ -13,14 +13,21 @@ class Deferred(Runs):
     A set whose masks are pictures opens as fast as one with boxes. Can be pickled, without what was made.
     """
 
-    __slots__ = ("_made", "_make")
+    __slots__ = ("_key", "_made", "_make")
     _make: Callable[[], Runs]
     _made: Runs | None
+    _key: bytes
 
-    def __init__(self, make: Callable[[], Runs]) -> None:
-        """Take what makes them, which can be pickled; it raises a `DataError` where it can't."""
+    def __init__(self, make: Callable[[], Runs], key: bytes = b"") -> None:
+        """Take what makes them.
+
+        Args:
+            make: Makes them, and raises a `DataError` where it can't; can be pickled.
+            key: What changes when they do, such as the size of a file, for a fingerprint that need not make them.
+        """
         object.__setattr__(self, "_make", make)
         object.__setattr__(self, "_made", None)
+        object.__setattr__(self, "_key", key)
 
     @property
     def runs(self) -> Runs:
@@ -40,5 +47,9 @@ class Deferred(Runs):
         """How many pixels are set."""
         return self.runs.pixels
 
-    def __reduce__(self) -> tuple[type[Deferred], tuple[Callable[[], Runs]]]:
-        return Deferred, (self._make,)
+    def to_bytes(self) -> bytes:
+        """Return what a fingerprint is made of: the key, where there is one."""
+        return self._key or super().to_bytes()
+
+    def __reduce__(self) -> tuple[type[Deferred], tuple[Callable[[], Runs], bytes]]:
+        return Deferred, (self._make, self._key)

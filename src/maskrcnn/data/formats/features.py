@@ -126,6 +126,9 @@ def _geometry(geometry: dict[str, object], where: str) -> object:
         return shapely.Point()  # of no area, and so of no interest
     if kind == "GeometryCollection":
         inner = listing(geometry.get("geometries"), where, "geometries")
+        kinds = [mapping(each, where, "geometries").get("type") for each in inner]
+        if "GeometryCollection" in kinds:
+            raise expected("no collection inside of another", kinds, where, "geometries")
         parts = [_geometry(mapping(each, where, "geometries"), where) for each in inner if _is_area(each)]
         return shapely.MultiPolygon([part for each in parts for part in _polygons(each)])
     raise expected("a geometry of GeoJSON", kind, where, "type of the geometry")

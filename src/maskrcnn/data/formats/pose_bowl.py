@@ -111,8 +111,10 @@ def _size(path: Path) -> tuple[int, int]:
 def _masked(record: Record, cutouts: Mapping[str, Path], source: Path) -> Record:
     """Give the object of a picture the mask that its cut-out shows."""
     where = f"{source}: {record.name}"
-    draw = partial(silhouette, cutouts[record.name], record.size_hw, where=where)
-    drawn = (replace(each, shape=Deferred(partial(draw, box=each.box))) for each in record.annotations)
+    cutout = cutouts[record.name]
+    draw = partial(silhouette, cutout, record.size_hw, where=where)
+    key = f"{cutout.name} {cutout.stat().st_size}".encode()
+    drawn = (replace(each, shape=Deferred(partial(draw, box=each.box), key)) for each in record.annotations)
     return replace(record, annotations=tuple(drawn))
 
 

@@ -59,6 +59,7 @@ class _Span(NamedTuple):
     path: Path
     offset: int  # of the example in the file
     length: int
+    checksum: bytes = b""
 
 
 class _Object(NamedTuple):
@@ -139,7 +140,7 @@ def read(source: Path, reading: Reading) -> Dataset:
         for each, _ in kept:
             if each.mask is not None:
                 draw = partial(read_mask, picture.span, each.mask, picture.size_hw, f"{where}: {each.name}")
-                masks[name, each.name] = Deferred(draw)
+                masks[name, each.name] = Deferred(draw, picture.span.checksum + str(each.mask).encode())
         annotations = tuple(Annotation(e.name, label, None, e.box, crowd=e.crowd) for e, label in kept)
         read_pixels = partial(read_picture, offset=picture.span.offset, length=picture.span.length)
         return Record(name, picture.span.path, image_id, picture.size_hw, annotations, read=read_pixels)
@@ -374,8 +375,9 @@ def _spans_of(path: Path, reading: Reading) -> Iterator[_Span]:
                 why = "one that is cut off" if length >= 0 or start else "something else"
                 raise AnnotationError(f"{path}: byte {start}: expected a whole record, got {why}", code="F001")
             content = file.read(length)
-            if file.read(_SUM.size) == _SUM.pack(_masked(content)):
-                yield _Span(path, start + _HEAD.size, length)
+            checksum = file.read(_SUM.size)
+            if checksum == _SUM.pack(_masked(content)):
+                yield _Span(path, start + _HEAD.size, length, checksum)
             else:
                 reading.fault(
                     AnnotationError(
