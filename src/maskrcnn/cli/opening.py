@@ -9,6 +9,7 @@ from maskrcnn.cli.words import count_of, say
 from maskrcnn.data import open_dataset
 from maskrcnn.data.classes import choose
 from maskrcnn.data.dataset import Dataset
+from maskrcnn.data.formats.reading import Pictures
 
 _MOST_LEFT_OUT = 5
 
@@ -25,18 +26,18 @@ class Wanted(NamedTuple):
     classes: str | None = None
 
 
-def open_chosen(path: Path, wanted: Wanted) -> Dataset:
+def open_chosen(path: Path, wanted: Wanted, pictures: Pictures = "required") -> Dataset:
     """Open a data set as the options say, and say how many of its objects are kept.
 
     Raises:
         MaskRCNNError: It can't be read, or a class is not there.
     """
-    dataset = open_dataset(path, format=wanted.format)
-    if wanted.classes is None:
-        return dataset
-    choice = choose(dataset, wanted.classes)
-    say(choice.report(dataset))
-    return choice.apply(dataset)
+    dataset = open_dataset(path, format=wanted.format, pictures=pictures)
+    if wanted.classes is not None:
+        choice = choose(dataset, wanted.classes)
+        say(choice.report(dataset))
+        dataset = choice.apply(dataset)
+    return dataset
 
 
 def describe(dataset: Dataset) -> None:

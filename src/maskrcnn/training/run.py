@@ -177,6 +177,7 @@ def _begun(job: _Job, wishes: _Wishes) -> Plan:
     changes = wishes.model.model_dump(mode="json") if isinstance(wishes.model, ModelConfig) else wishes.model or {}
     preset = wishes.preset or choose_preset(job.devices.kind)
     start = start_model(job.dataset, weights, preset, changes, config.seed)
+    _say_data(job)
     _say_weights(job.say, weights)
     _say_start(job.say, start, None if whole else preset)
     return Plan(
@@ -188,6 +189,13 @@ def _write(plan: Plan) -> None:
     """Leave the choices and the first weights in the run's folder; from then on it can be resumed."""
     save(plan.model, plan.run.start)
     write_settings(plan.run, _facts(plan), plan.model.config, plan.config)
+
+
+def _say_data(job: _Job) -> None:
+    for use, dataset in (("data", job.dataset), ("validation", job.validation)):
+        if dataset is not None:
+            objects = sum(len(record.annotations) for record in dataset.records)
+            job.say(f"{use}: {dataset.source} ({dataset.format}), {len(dataset):,} pictures, {objects:,} objects")
 
 
 def _say_weights(say: Say, weights: Opened | None) -> None:

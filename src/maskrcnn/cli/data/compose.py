@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from maskrcnn.cli.data.options import ClassMap, FormatName
+
 LOOK = "How objects look"
 
 EPILOG = """[bold]Examples[/]
@@ -62,6 +64,8 @@ def compose(
         float,
         typer.Option(metavar="SHARE", help="Of an object, that others and the border may hide.", rich_help_panel=LOOK),
     ] = 0.5,
+    format_: FormatName = None,
+    classes: ClassMap = None,
 ) -> None:
     """Make new pictures: cut-outs over backgrounds, with exact masks.
 
@@ -69,5 +73,7 @@ def compose(
     picture where it has one, then mirrored, scaled, turned, lit and placed.
     """
     from maskrcnn.cli.data.composing import Ranges, run_compose
+    from maskrcnn.cli.opening import Wanted
 
-    run_compose(dataset, out, backgrounds, count, size, seed, Ranges(objects, scale, turn, light, hidden))
+    look = Ranges(objects, scale, turn, light, hidden)
+    run_compose(dataset, Wanted(format_, classes), out, backgrounds, count, size, seed, look)

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from maskrcnn.cli.data.drawing import parse_size
-from maskrcnn.cli.opening import describe
+from maskrcnn.cli.opening import Wanted, describe, open_chosen
 from maskrcnn.cli.words import progress, say
-from maskrcnn.data import open_dataset
 from maskrcnn.data.compose import Look
 from maskrcnn.data.compose import compose as compose_set
 from maskrcnn.errors import InputError
@@ -53,12 +52,19 @@ def parse_range(text: str, option: str) -> tuple[float, float]:
 
 
 def run_compose(
-    data: Path, out: Path, backgrounds: Sequence[str], count: int, size: str | None, seed: int, ranges: Ranges
+    data: Path,
+    wanted: Wanted,
+    out: Path,
+    backgrounds: Sequence[str],
+    count: int,
+    size: str | None,
+    seed: int,
+    ranges: Ranges,
 ) -> None:
     """Compose, with a progress bar."""
     size_hw = None if size is None else parse_size(size)
     look = ranges.look()
-    dataset = open_dataset(data)
+    dataset = open_chosen(data, wanted)
     describe(dataset)
     with progress("composing") as advance:
         compose_set(

@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from maskrcnn.cli.data.options import ClassMap, FormatName
+
 # the same choices as in `maskrcnn.data.tiles`, which takes longer to import than the help takes to be read
 Empty = Literal["keep", "drop"]
 
@@ -40,9 +42,8 @@ def crop(
         typer.Option(metavar="P", min=0, max=1, help="An object of which less is in a tile is ignored there."),
     ] = 0.1,
     empty: Annotated[Empty, typer.Option(help="Tiles without an object.")] = "keep",
-    format_: Annotated[
-        str | None, typer.Option("--format", metavar="NAME", help="Kind of annotation, if it is not recognised.")
-    ] = None,
+    format_: FormatName = None,
+    classes: ClassMap = None,
 ) -> None:
     """Cut large pictures into tiles, with their objects.
 
@@ -51,5 +52,6 @@ def crop(
     repeated.
     """
     from maskrcnn.cli.data.cropping import run_crop
+    from maskrcnn.cli.opening import Wanted
 
-    run_crop(data, out, size, format_, overlap=overlap, min_share=min_share, empty=empty)
+    run_crop(data, out, size, Wanted(format_, classes), overlap=overlap, min_share=min_share, empty=empty)

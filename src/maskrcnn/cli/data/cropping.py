@@ -6,16 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from maskrcnn.cli.data.drawing import parse_size
-from maskrcnn.cli.opening import describe
+from maskrcnn.cli.opening import Wanted, describe, open_chosen
 from maskrcnn.cli.words import count_of, progress, say
-from maskrcnn.data.formats import open_dataset
 from maskrcnn.data.tiles import Tiling, write_tiles
 
 
-def run_crop(data: Path, out: Path, size: str, format_: str | None, **how: Any) -> None:
+def run_crop(data: Path, out: Path, size: str, wanted: Wanted, **how: Any) -> None:
     """Cut, with a progress bar."""
     tiling = Tiling(parse_size(size), **how)
-    dataset = open_dataset(data, format=format_)
+    dataset = open_chosen(data, wanted)
     describe(dataset)
     with progress("cutting") as advance:
         made = write_tiles(dataset, out, tiling, advance)

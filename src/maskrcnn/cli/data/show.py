@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from maskrcnn.cli.data.options import ClassMap, FormatName
+
 EPILOG = """[bold]Examples[/]
 
   maskrcnn data show photos/train --open
@@ -36,15 +38,14 @@ def show(
         int, typer.Option(metavar="N", min=0, help="Pictures to show; the page has the first 40 of them.")
     ] = 24,
     seed: Annotated[int, typer.Option(metavar="N", min=0, help="Which pictures these are follows from it.")] = 0,
-    format_: Annotated[
-        str | None,
-        typer.Option("--format", metavar="NAME", help="The kind of annotations, where it is not recognised."),
-    ] = None,
+    format_: FormatName = None,
+    classes: ClassMap = None,
 ) -> None:
     """Look at a data set before anything is trained on it.
 
     Pictures that are missing or broken are shown as such.
     """
     from maskrcnn.cli.data.showing import run_show
+    from maskrcnn.cli.opening import Wanted
 
-    run_show(data, out, open_, count, seed, format_)
+    run_show(data, out, open_, count, seed, Wanted(format_, classes))

@@ -6,20 +6,19 @@ import hashlib
 import webbrowser
 from pathlib import Path
 
-from maskrcnn.cli.opening import describe
+from maskrcnn.cli.opening import Wanted, describe, open_chosen
 from maskrcnn.cli.words import progress, say
-from maskrcnn.data import open_dataset
 from maskrcnn.errors import InputError
 from maskrcnn.files import cache_folder, make_folder
 from maskrcnn.inspection import show_data
 
 
-def run_show(data: Path, out: Path | None, browse: bool, count: int, seed: int, kind: str | None) -> None:
+def run_show(data: Path, out: Path | None, browse: bool, count: int, seed: int, wanted: Wanted) -> None:
     """Write the page, with a progress bar, and open it where that is wished."""
     if out is None and not browse:
         raise InputError("data show: expected --out DIR, --open, or both, got neither")
     folder = _cached(data) if out is None else out
-    dataset = open_dataset(data, format=kind, pictures="optional")
+    dataset = open_chosen(data, wanted, "optional")
     make_folder(folder)
     describe(dataset)
     with progress("looking") as advance:
