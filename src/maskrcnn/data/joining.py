@@ -19,13 +19,13 @@ from pathlib import Path
 
 from maskrcnn.data.classes import Classes, choose, names_of, parse_classes
 from maskrcnn.data.dataset import Annotation, Dataset, Record
+from maskrcnn.data.formats.via import ONLY_CLASS
 from maskrcnn.data.views import View, annotations_of, head_of
 from maskrcnn.errors import InputError
 
 SET = "set"
 """The column that says which set a picture comes from."""
 
-_UNNAMED = "object"  # the class of files that have none
 _SPLITS = {"train", "val", "valid", "validation", "test"}
 _USUAL = {"annotations", "annotation", "images", "labels", "data", "via_region_data", "instances_default", "dataset"}
 
@@ -143,17 +143,22 @@ def join(datasets: Sequence[Dataset], classes: Classes | None = None, known: Ite
     )
 
 
+def nameless(dataset: Dataset) -> bool:
+    """Say whether a data set names no class at all, as a VIA file without attributes does."""
+    return dataset.format == "via" and dataset.class_names == (ONLY_CLASS,)
+
+
 def naming_notes(datasets: Sequence[Dataset], classes: Classes | None = None) -> list[str]:
     """Say of each set whose objects nobody named what they count as beside the others.
 
     Two such sets may show different things, which nobody can tell from their files.
     """
     parts = {} if classes is None else parse_classes(classes)
-    taken = next((new for new, old in parts.items() if _UNNAMED in old), _UNNAMED)
+    taken = next((new for new, old in parts.items() if ONLY_CLASS in old), ONLY_CLASS)
     return [
-        f"{each.source} calls its objects {_UNNAMED!r} only: they count as {taken!r}"
+        f"{each.source} calls its objects {ONLY_CLASS!r} only: they count as {taken!r}"
         for each in datasets
-        if each.class_names == (_UNNAMED,)
+        if each.class_names == (ONLY_CLASS,)
     ]
 
 

@@ -9,17 +9,12 @@ from pathlib import Path
 
 from maskrcnn.data.dataset import Dataset
 from maskrcnn.data.formats.coco_results import Result, to_coco_results, write_results
-from maskrcnn.data.formats.via import ONLY_CLASS
+from maskrcnn.data.joining import nameless
 from maskrcnn.errors import InputError
 from maskrcnn.evaluation.coco import Metrics, evaluate_results, write
 from maskrcnn.prediction import Predictor, load
 from maskrcnn.prediction.stream import predict_all, strictly
 from maskrcnn.structures import Instances
-
-
-def nameless(dataset: Dataset) -> bool:
-    """Say whether a data set names no class at all, as a VIA file without attributes does."""
-    return dataset.format == "via" and dataset.class_names == (ONLY_CLASS,)
 
 
 def _names(model_classes: Sequence[str], dataset: Dataset) -> tuple[str, ...]:
