@@ -94,14 +94,13 @@ def test_classes_are_chosen_over_all_sets_in_the_order_of_the_mapping() -> None:
 
 def test_sets_that_name_no_class_say_what_they_count_as() -> None:
     """Two such sets may be of different things: balloons in one, bugs in the other."""
-    bare = set_of((0,), names=("object",), format="via", source="a/via.json")
-    also = set_of((0,), names=("object",), format="via", source="b/via.json")
-    named = set_of((0,), names=("object",), source="c/coco.json")
-    assert naming_notes([bare, named, also], "balloon=object") == [
-        "a/via.json names no class: its objects count as balloon",
-        "b/via.json names no class: its objects count as balloon",
+    bare = [set_of((0,), names=("object",), source=f"{name}/via.json") for name in "ab"]
+    named = set_of((0, 1), names=("object", "cat"), source="c/coco.json")
+    assert naming_notes([*bare, named], "balloon=object") == [
+        "a/via.json calls its objects 'object' only: they count as 'balloon'",
+        "b/via.json calls its objects 'object' only: they count as 'balloon'",
     ]
-    assert naming_notes([bare]) == ["a/via.json names no class: its objects count as object"]
+    assert naming_notes(bare[:1]) == ["a/via.json calls its objects 'object' only: they count as 'object'"]
 
 
 def test_no_set_is_refused() -> None:

@@ -149,13 +149,17 @@ def nameless(dataset: Dataset) -> bool:
 
 
 def naming_notes(datasets: Sequence[Dataset], classes: Classes | None = None) -> list[str]:
-    """Say of each set that names no class what its objects count as beside the others.
+    """Say of each set whose objects nobody named what they count as beside the others.
 
     Two such sets may show different things, which nobody can tell from their files.
     """
     parts = {} if classes is None else parse_classes(classes)
     taken = next((new for new, old in parts.items() if ONLY_CLASS in old), ONLY_CLASS)
-    return [f"{each.source} names no class: its objects count as {taken}" for each in datasets if nameless(each)]
+    return [
+        f"{each.source} calls its objects {ONLY_CLASS!r} only: they count as {taken!r}"
+        for each in datasets
+        if each.class_names == (ONLY_CLASS,)
+    ]
 
 
 def set_names(sources: Sequence[Path]) -> list[str]:
