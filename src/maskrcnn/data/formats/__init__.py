@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from maskrcnn.data.dataset import Dataset
-from maskrcnn.data.formats import coco, via
+from maskrcnn.data.formats import coco, coco_panoptic, lvis, segment_anything, via
 from maskrcnn.data.formats.place import Place
 from maskrcnn.data.formats.reading import Fault, Pictures, Reading, refuse
 from maskrcnn.errors import AnnotationError, FormatError
@@ -41,6 +41,9 @@ class Format(NamedTuple):
 FORMATS: dict[str, Format] = {
     "via": Format("VGG Image Annotator", via.find, via.read),
     "coco": Format("COCO instances", coco.find, coco.read),
+    "coco-panoptic": Format("COCO panoptic", coco_panoptic.find, coco_panoptic.read),
+    "lvis": Format("LVIS", lvis.find, lvis.read),
+    "segment-anything": Format("SA-1B (Segment Anything)", segment_anything.find, segment_anything.read),
 }
 """Every kind of annotation that is read, by the name that `--format` takes."""
 
