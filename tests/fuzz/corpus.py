@@ -348,7 +348,7 @@ CORPUS: dict[str, Callable[[Path], Path]] = {
     "coco": coco,
     "lvis": lvis,
     "coco-panoptic": panoptic,
-    "sa-1b": sa1b,
+    "segment-anything": sa1b,
     "via": via,
     "via csv": via_csv,
     "via 3": via3,

@@ -112,7 +112,7 @@ def test_weights_of_another_run_are_told_line_by_line(learn, run, tmp_path, shap
     lines = []
     learn(tmp_path / "next", weights=run.model, model=None, say=lines.append)
     assert [line.partition(" (")[2] for line in lines[:2]] == [
-        "coco), 7 pictures, 11 objects",
+        "coco), 7 pictures, 17 objects",
         "coco), 2 pictures, 4 objects",
     ]
     assert lines[2] == f"weights: {len(load_file(run.model))} tensors loaded: same name and shape"

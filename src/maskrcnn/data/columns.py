@@ -229,17 +229,12 @@ class Placed(NamedTuple):
 
 
 class Builder:
-    """Gathers annotations in any order of their pictures, and lays them out as arrays.
+    """Gathers annotations in any order of their pictures, and lays them out as arrays."""
 
-    Args:
-        pictures: The pictures that they belong to.
-    """
-
-    def __init__(self, pictures: Pictures) -> None:
-        self.pictures = pictures
+    def __init__(self) -> None:
         self._rows: list[Rows] = []
         self._positions: list[NDArray[np.int64]] = []
-        self._unfit: list[NDArray[np.bool_]] = []
+        self._extents: list[NDArray[np.float64]] = []
         self._ring_lengths: list[NDArray[np.int64]] = []
         self._corners: list[NDArray[np.float64]] = []
         self._runs: list[bytes] = []
@@ -293,7 +288,7 @@ class Builder:
     def _add(self, positions: NDArray[np.int64], rows: Rows, extents: NDArray[np.float64]) -> None:
         self._rows.append(rows)
         self._positions.append(positions)
-        self._unfit.append(_unfit(rows, extents, self.pictures.sizes_hw[rows.picture]))
+        self._extents.append(extents)
 
     def _keep(self, shape: Rings | Runs | None) -> tuple[int, int]:
         """Keep a shape; return where it begins and how long it is."""
@@ -319,16 +314,18 @@ class Builder:
         self._names.append(name)
         return BY_NAME, len(self._names) - 1
 
-    def finish(self, source: Path) -> tuple[Columns, list[LeftOut]]:
+    def finish(self, pictures: Pictures, source: Path) -> tuple[Columns, list[LeftOut]]:
         """Lay everything out, and part the annotations that become objects from those that can't.
 
         Args:
+            pictures: The pictures that the annotations belong to.
             source: The annotation file.
         """
         rows = Rows._make(np.concatenate(column) for column in zip(_no_rows(), *self._rows, strict=True))
         positions = np.concatenate([np.zeros(0, dtype=np.int64), *self._positions])
-        unfit = np.concatenate([np.zeros(0, dtype=np.bool_), *self._unfit])
         self._rows.clear()
+        unfit = _unfit(rows, np.concatenate([np.zeros((0, 4)), *self._extents]), pictures.sizes_hw[rows.picture])
+        self._extents.clear()
         order = np.lexsort((positions, rows.picture))
         if not (order[1:] > order[:-1]).all():
             rows, unfit = rows.take(order), unfit[order]
@@ -336,13 +333,15 @@ class Builder:
         corners = np.concatenate([np.zeros((0, 2)), *self._corners])
         self._corners.clear()
         runs = np.frombuffer(b"".join(self._runs), dtype=np.uint8)
-        every = Columns(self.pictures, rows, self._row_starts(rows), ring_starts, corners, runs, Texts.of(self._names))
+        starts = _row_starts(rows, pictures)
+        every = Columns(pictures, rows, starts, ring_starts, corners, runs, Texts.of(self._names))
         left_out = _left_out(every, np.unique(rows.picture[unfit]), source)
         kept = rows.take(~unfit) if left_out else rows
-        return replace(every, rows=kept, starts=self._row_starts(kept)), left_out
+        return replace(every, rows=kept, starts=_row_starts(kept, pictures)), left_out
 
-    def _row_starts(self, rows: Rows) -> NDArray[np.int64]:
-        return _starts(np.bincount(rows.picture, minlength=len(self.pictures.ids)))
+
+def _row_starts(rows: Rows, pictures: Pictures) -> NDArray[np.int64]:
+    return _starts(np.bincount(rows.picture, minlength=len(pictures.ids)))
 
 
 def label_sets(columns: Columns, absent: Sequence[Sequence[int]]) -> Pictures:

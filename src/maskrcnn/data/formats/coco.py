@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from maskrcnn.data.dataset import Dataset
-from maskrcnn.data.formats.coco_records import Dialect, read_as
+from maskrcnn.data.formats.coco_records import Dialect, candidates, first_of, read_as
 from maskrcnn.data.formats.place import Place
 from maskrcnn.data.formats.reading import Reading
 from maskrcnn.files import write_text
@@ -29,23 +29,18 @@ _COCO = Dialect("coco")
 
 def find(place: Place) -> list[Path]:
     """List the COCO instances files of a place or of its `annotations` folder; results are not annotations."""
-    return [path for path in _candidates(place) if _recognises(place.json(path))]
-
-
-def _candidates(place: Place) -> list[Path]:
-    inner = place.inside("annotations")
-    paths = [*place.ending(".json"), *(inner.ending(".json") if inner else ())]
+    paths = candidates(place)
     named = [path for path in paths if path.match(_INSTANCES)]
-    return named or [path for path in paths if not place.is_folder or not path.stem.endswith("results")]
+    likely = named or [path for path in paths if not place.is_folder or not path.stem.endswith("results")]
+    return [path for path in likely if _recognises(place.json(path))]
 
 
 def _recognises(document: object) -> bool:
-    """Say whether parsed JSON is a COCO instances file; captions and panoptic sets are not."""
+    """Say whether parsed JSON is a COCO instances file; captions, LVIS and panoptic sets are not."""
     if not isinstance(document, dict) or not {"images", "annotations", "categories"} <= document.keys():
         return False
-    annotations = document["annotations"]
-    first = annotations[0] if isinstance(annotations, list) and annotations else {}
-    return not (isinstance(first, dict) and {"segments_info", "caption"} & first.keys())
+    annotation, image = first_of(document, "annotations"), first_of(document, "images")
+    return not ({"segments_info", "caption"} & annotation.keys() or "neg_category_ids" in image)
 
 
 def read(source: Path, reading: Reading) -> Dataset:

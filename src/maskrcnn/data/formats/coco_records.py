@@ -10,6 +10,7 @@ Letters: K classes, N pictures, R annotations.
 from __future__ import annotations
 
 import gc
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -36,6 +37,7 @@ from maskrcnn.data.dataset import Annotation, Box, Dataset, LeftOut, Rings, Runs
 from maskrcnn.data.formats.fields import FARTHEST, expected, listing, mapping, number, numbers, polygon, text, whole
 from maskrcnn.data.formats.json_stream import elements_at, find_sections, is_large
 from maskrcnn.data.formats.pictures import places
+from maskrcnn.data.formats.place import Place
 from maskrcnn.data.formats.reading import Reading
 from maskrcnn.data.index_cache import Index, fetch, keep
 from maskrcnn.errors import AnnotationError, DataError
@@ -43,7 +45,10 @@ from maskrcnn.ops.rle import compress, decompress
 
 _SECTIONS = ("images", "annotations", "categories")
 _BATCH = 1024
+_FEW_FILES = 16  # that are all parsed to see what they are
+_LISTS = re.compile(rb'"(images|categories|info|licenses)"\s*:|^\s*\{\s*"annotations"\s*:')
 _LARGEST_AREA = 1e12
+_CONTENT = re.compile("^(instances|person_keypoints|panoptic|stuff|labels|lvis(_v[0-9.]+)?)_")
 _NUMBERS = frozenset({int, float})
 
 Entry = Mapping[str, object]
@@ -107,18 +112,37 @@ def read_as(dialect: Dialect, source: Path, reading: Reading) -> Dataset:
         AnnotationError: The file is broken, or a field of it is not what COCO says.
         ImageError: Pictures are missing.
     """
-    if source in reading.parsed or not is_large(source):
-        root = mapping(reading.json(source), str(source), "top level")
-        return _read(dialect, source, reading, lambda key: iter(listing(root.get(key), str(source), key)))[0]
-    index = fetch(source, dialect.format)
+    large = source not in reading.parsed and is_large(source)
+    index = fetch(source, dialect.format) if large else None
     if index is not None:
         names = list(index.columns.pictures.names)
-        paths = places(names, _folders(source), source, reading, dialect.spellings)
+        paths = places(names, folders_of(source), source, reading, dialect.spellings)
         return _indexed(index, dialect, source, paths)
-    offsets = find_sections(source, _SECTIONS)
     with _collection_paused():
-        dataset, keepable = _read(dialect, source, reading, lambda key: _section(source, key, offsets))
-    return _kept(dataset, dialect) if keepable else dataset
+        dataset, keepable = _read(dialect, source, reading)
+    return _kept(dataset, dialect) if large and keepable else dataset
+
+
+def sections_of(source: Path, reading: Reading) -> Callable[[str], Iterator[object]]:
+    """Open a file with the lists `images`, `annotations` and `categories`; a large one is read as a stream.
+
+    Returns:
+        Gives the elements of one of the lists; it raises an AnnotationError where there is no such list.
+
+    Raises:
+        AnnotationError: The file is broken, or no object.
+    """
+    if source in reading.parsed or not is_large(source):
+        root = mapping(reading.json(source), str(source), "top level")
+        return lambda key: iter(listing(root.get(key), str(source), key))
+    offsets = find_sections(source, _SECTIONS)
+
+    def section(key: str) -> Iterator[object]:
+        if key not in offsets:
+            raise expected("a list", None, str(source), key)
+        return elements_at(source, offsets[key], key)
+
+    return section
 
 
 @contextmanager
@@ -133,37 +157,20 @@ def _collection_paused() -> Iterator[None]:
             gc.enable()
 
 
-def _section(source: Path, key: str, offsets: Mapping[str, int]) -> Iterator[object]:
-    if key not in offsets:
-        raise expected("a list", None, str(source), key)
-    return elements_at(source, offsets[key], key)
-
-
-def _read(
-    dialect: Dialect, source: Path, reading: Reading, section: Callable[[str], Iterator[object]]
-) -> tuple[Dataset, bool]:
-    """Read the sections; say too whether the set is good for the file alone: no fault, no size from a picture."""
+def _read(dialect: Dialect, source: Path, reading: Reading) -> tuple[Dataset, bool]:
+    """Read a file; say too whether the set follows from the file alone: no fault, no size from a picture."""
+    section = sections_of(source, reading)
     noting = _Noting(reading)
-    classes = _classes(section("categories"), source, noting.reading)
-    pictures = list(_pictures(section("images"), dialect, source, noting.reading))
-    found = places([picture.name for picture in pictures], _folders(source), source, reading, dialect.spellings)
-    pictures, paths, stated = _sized(pictures, found, noting.reading)
-    builder = Builder(
-        Pictures.of(
-            [picture.name for picture in pictures],
-            [picture.image_id for picture in pictures],
-            [picture.size_hw for picture in pictures if picture.size_hw],
-        )
-    )
-    context = _Context(source, classes, pictures)
+    classes = classes_of(section("categories"), source, noting.reading)
+    stated = list(pictures_of(section("images"), dialect, source, noting.reading))
+    found = places([picture.name for picture in stated], folders_of(source), source, reading, dialect.spellings)
+    pictures, paths = sized(stated, found, noting.reading)
+    builder, context = Builder(), _Context(source, classes, pictures)
     _add_annotations(section("annotations"), builder, context, noting.reading)
-    columns, left_out = builder.finish(source)
-    columns = _labelled(columns, pictures, context)
-    records = ColumnRecords(columns, paths)
-    dataset = Dataset(
-        source, dialect.format, classes.names, classes.ids, records, left_out, supercategories=classes.supercategories
-    )
-    return dataset, stated and not noting.count
+    columns, left_out = builder.finish(side_by_side(pictures), source)
+    records = ColumnRecords(_labelled(columns, pictures, context), paths)
+    dataset = Dataset(source, dialect.format, classes.names, classes.ids, records, left_out, classes.supercategories)
+    return dataset, not noting.count and all(picture.size_hw for picture in stated)
 
 
 class _Noting:
@@ -179,9 +186,25 @@ class _Noting:
         self._fault(error)
 
 
-def _folders(source: Path) -> list[Path]:
+def candidates(place: Place) -> list[Path]:
+    """List the JSON files of a place and of its `annotations` folder that may have COCO's lists."""
+    inner = place.inside("annotations")
+    paths = [*place.ending(".json"), *(inner.ending(".json") if inner else ())]
+    return paths if len(paths) <= _FEW_FILES else [path for path in paths if _LISTS.search(place.head(path))]
+
+
+def first_of(document: object, key: str) -> Entry:
+    """Return the first entry of a list of parsed JSON, empty where there is no such list or it is no COCO file."""
+    if not isinstance(document, dict) or not document.keys() >= {*_SECTIONS}:
+        return {}
+    entries = document[key]
+    first = entries[0] if isinstance(entries, list) and entries else None
+    return first if isinstance(first, dict) else {}
+
+
+def folders_of(source: Path) -> list[Path]:
     """List where the pictures of an annotation file may lie, the likeliest first."""
-    here, split = source.parent, source.stem.removeprefix("instances_")
+    here, split = source.parent, _CONTENT.sub("", source.stem)
     named = [here.parent / split, here / split, here.parent / "images" / split, here / "images" / split]
     return [*named, here, here / "images", here.parent / "images", here.parent]
 
@@ -207,7 +230,12 @@ def _indexed(index: Index, dialect: Dialect, source: Path, paths: Sequence[Path]
 # Classes and pictures
 
 
-def _classes(items: Iterable[object], source: Path, reading: Reading) -> Classes:
+def classes_of(items: Iterable[object], source: Path, reading: Reading) -> Classes:
+    """Read `categories`.
+
+    Raises:
+        AnnotationError: One is broken, an id or a name comes twice, or there is none.
+    """
     found: dict[int, tuple[str, str]] = {}
     names: set[str] = set()
 
@@ -233,7 +261,12 @@ def _classes(items: Iterable[object], source: Path, reading: Reading) -> Classes
     return Classes(tuple(found[i][0] for i in ids), ids, tuple(found[i][1] for i in ids))
 
 
-def _pictures(items: Iterable[object], dialect: Dialect, source: Path, reading: Reading) -> Iterator[Picture]:
+def pictures_of(items: Iterable[object], dialect: Dialect, source: Path, reading: Reading) -> Iterator[Picture]:
+    """Read `images`.
+
+    Raises:
+        AnnotationError: One is broken, or an id comes twice.
+    """
     seen: set[int] = set()
 
     def parse(numbered: tuple[int, object]) -> Picture:
@@ -261,19 +294,29 @@ def stated_size(entry: Entry, where: str) -> tuple[int, int] | None:
     return whole(entry.get("height"), where, "height", 1), whole(entry.get("width"), where, "width", 1)
 
 
-def _sized(
+def sized(
     pictures: Sequence[Picture], paths: Sequence[Path], reading: Reading
-) -> tuple[list[Picture], Sequence[Path], bool]:
-    """Take sizes that are not stated from the pictures' headers; say too whether all were stated."""
+) -> tuple[Sequence[Picture], Sequence[Path]]:
+    """Take sizes that are not stated from the pictures' headers.
+
+    Raises:
+        ImageError: A picture whose size is needed is missing or broken.
+    """
     if all(picture.size_hw for picture in pictures):
-        return list(pictures), paths, True
+        return pictures, paths
 
     def parse(located: tuple[Picture, Path]) -> tuple[Picture, Path]:
         picture, path = located
         return picture._replace(size_hw=stated_or_header_size(path, picture.size_hw)), path
 
-    sized = list(reading.each(zip(pictures, paths, strict=True), parse))
-    return [picture for picture, _ in sized], [path for _, path in sized], False
+    known = list(reading.each(zip(pictures, paths, strict=True), parse))
+    return [picture for picture, _ in known], [path for _, path in known]
+
+
+def side_by_side(pictures: Sequence[Picture]) -> Pictures:
+    """Lay out pictures whose sizes are known as arrays."""
+    sizes = [picture.size_hw for picture in pictures if picture.size_hw is not None]
+    return Pictures.of([picture.name for picture in pictures], [picture.image_id for picture in pictures], sizes)
 
 
 def _labelled(columns: Columns, pictures: Sequence[Picture], context: _Context) -> Columns:
@@ -414,8 +457,9 @@ def _placed(position: int, item: object, context: _Context) -> Placed:
     if label is None:
         raise coded("C301", expected("the id of one of the categories", category_id, where, "category_id"))
     size_hw = context.pictures[picture].size_hw
-    assert size_hw is not None  # `_sized` has seen to that
-    return Placed(position, picture, annotation_of(entry, name, where, label, size_hw))
+    assert size_hw is not None  # `sized` has seen to that
+    shape = shape_of(entry.get("segmentation"), where, size_hw)
+    return Placed(position, picture, annotation_of(entry, name, where, label, shape))
 
 
 def coded(code: str, error: AnnotationError) -> AnnotationError:
@@ -424,20 +468,20 @@ def coded(code: str, error: AnnotationError) -> AnnotationError:
     return error
 
 
-def annotation_of(entry: Entry, name: str, where: str, label: int, size_hw: tuple[int, int]) -> Annotation:
-    """Read the geometry of an annotation.
+def annotation_of(entry: Entry, name: str, where: str, label: int, shape: Rings | Runs | None) -> Annotation:
+    """Read what an annotation states besides its shape.
 
     Args:
-        entry: `segmentation`, `bbox`, `area` and `iscrowd`, as COCO has them.
+        entry: `bbox`, `area` and `iscrowd`, as COCO has them.
         name: What it is called.
         where: Where it stands, for the error.
         label: Its class.
-        size_hw: Height and width of its picture.
+        shape: What its pixels are.
 
     Raises:
         AnnotationError: A field is not what COCO says.
     """
-    shape, box = _shape(entry.get("segmentation"), where, size_hw), _box(entry.get("bbox"), where)
+    box = _box(entry.get("bbox"), where)
     if shape is None and box is None:
         raise AnnotationError(f"{where}: expected a segmentation or a bbox, got neither")
     area = entry.get("area")
@@ -464,11 +508,16 @@ def _box(value: object, where: str) -> Box | None:
     return x, y, x + w, y + h
 
 
-def _shape(value: object, where: str, size_hw: tuple[int, int]) -> Rings | Runs | None:
+def shape_of(value: object, where: str, size_hw: tuple[int, int]) -> Rings | Runs | None:
+    """Read a `segmentation`: outlines or run lengths; None where there is none.
+
+    Raises:
+        AnnotationError: It is something else, or run lengths do not fit the picture.
+    """
     if value is None or value == []:
         return None
     if isinstance(value, dict):
-        return runs_of(value, where, size_hw)
+        return _runs(value, where, size_hw)
     if not isinstance(value, list):
         raise expected("polygons or run lengths", value, where, "segmentation")
     return Rings(tuple(_ring(part, where, i) for i, part in enumerate(value)))
@@ -482,12 +531,7 @@ def _ring(value: object, where: str, i: int) -> NDArray[np.float64]:
     return polygon(xy.reshape(-1, 2), where)
 
 
-def runs_of(value: Mapping[str, object], where: str, size_hw: tuple[int, int]) -> Runs:
-    """Read run lengths, as a list or as COCO's string.
-
-    Raises:
-        AnnotationError: They do not fit the picture.
-    """
+def _runs(value: Entry, where: str, size_hw: tuple[int, int]) -> Runs:
     if value.get("size") != [*size_hw]:
         raise coded("G205", expected(f"{[*size_hw]} as the picture's", value.get("size"), where, "segmentation: size"))
     try:

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
 from maskrcnn.data.dataset import Dataset
-from maskrcnn.data.formats.coco_records import Dialect, Entry, read_as
+from maskrcnn.data.formats.coco_records import Dialect, Entry, candidates, first_of, read_as
 from maskrcnn.data.formats.fields import listing, text, whole
 from maskrcnn.data.formats.place import Place
 from maskrcnn.data.formats.reading import Reading
@@ -24,18 +24,7 @@ _OLD_NAME = len("COCO_val2014_")
 
 def find(place: Place) -> list[Path]:
     """List the LVIS files of a place or of its `annotations` folder."""
-    inner = place.inside("annotations")
-    paths = [*place.ending(".json"), *(inner.ending(".json") if inner else ())]
-    return [path for path in paths if recognises(place.json(path))]
-
-
-def recognises(document: object) -> bool:
-    """Say whether parsed JSON is an LVIS file."""
-    if not isinstance(document, dict) or not {"images", "annotations", "categories"} <= document.keys():
-        return False
-    images = document["images"]
-    first = images[0] if isinstance(images, list) and images else None
-    return isinstance(first, dict) and _NEGATIVE in first
+    return [path for path in candidates(place) if _NEGATIVE in first_of(place.json(path), "images")]
 
 
 def read(source: Path, reading: Reading) -> Dataset:
