@@ -27,7 +27,7 @@ CONTRACT = {
     "maskrcnn demo": "--out --seed",
     "maskrcnn data": "",
     "maskrcnn data synth": "KIND OUT --count --seed --size --layout",
-    "maskrcnn data doctor": "DATA --depth --json --out --fix --deleak --only --ignore",
+    "maskrcnn data doctor": "DATA --depth --json --out --fix --deleak --only --ignore --format",
     "maskrcnn weights": "",
     "maskrcnn weights list": "--json",
     "maskrcnn weights info": "FILE",
@@ -39,7 +39,7 @@ DEFAULTS = {
     "maskrcnn predict": {"json_lines": False, "score": None, "batch": 1, "workers": 0},
     "maskrcnn demo": {"seed": 0},
     "maskrcnn data synth": {"count": 100, "seed": 0, "size": "192x256", "layout": "coco"},
-    "maskrcnn data doctor": {"depth": "pixels", "json_": False, "only": "", "ignore": ""},
+    "maskrcnn data doctor": {"depth": "pixels", "json_": False, "only": "", "ignore": "", "format_": None},
     "maskrcnn weights list": {"json_": False},
     "maskrcnn weights convert": {"classes": None, "to": "maskrcnn"},
 }
