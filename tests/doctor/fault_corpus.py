@@ -724,5 +724,10 @@ def classes_counted_from_one_where_ids_begin_at_zero(given: Set) -> None:
         category["id"] -= 1
 
 
+@fault("C304", times=1, beside="C301")
+def list_of_names_that_is_one_short(given: Set) -> None:
+    given.annotation()["category_id"] = 3
+
+
 READER_FAULTS += FAULTS[_known:]
 del FAULTS[_known:]

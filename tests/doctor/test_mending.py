@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -261,3 +263,27 @@ def test_a_set_of_which_nothing_is_left_is_an_error(tmp_path: Path) -> None:
         deleak(examine(first.save(), again.save()), tmp_path / "clean")
     with pytest.raises(InputError, match="expected a second set"):
         deleak(examine(first.save()), tmp_path / "clean")
+
+
+def test_what_coco_cannot_say_is_said(tmp_path: Path) -> None:
+    dataset = open_dataset(coco_set(tmp_path / "set").save())
+    columns = {"background": "3", "craft": "9"}
+    records = [replace(record, labelled=frozenset([0, 1]), columns=columns) for record in dataset.records]
+    written = mend(examine(dataset.change(records=records)), tmp_path / "mended")
+    assert written.not_kept == ("which classes were looked for in each picture", "the columns background, craft")
+    assert log_of(tmp_path / "mended")["not_kept"] == [*written.not_kept]
+
+
+def tar_like(path: Path, scale: int) -> np.ndarray:
+    """Read what is no picture file: five bands of 16 bits."""
+    return (np.arange(120 * 160 * 5, dtype=np.uint16).reshape(120, 160, 5) * scale) % 999
+
+
+def test_pictures_that_are_no_files_are_written_as_files_with_their_values(tmp_path: Path) -> None:
+    dataset = open_dataset(coco_set(tmp_path / "set").save())
+    reads = [partial(tar_like, scale=scale) for scale in range(1, 9)]
+    records = [replace(record, read=read) for record, read in zip(dataset.records, reads, strict=True)]
+    mend(examine(dataset.change(records=records)), tmp_path / "mended")
+    mended = open_dataset(tmp_path / "mended")
+    assert [record.name for record in mended.records] == [f"{i:02d}.tif" for i in range(8)]
+    assert (mended[4].image == tar_like(tmp_path, 5)).all()

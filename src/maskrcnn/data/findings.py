@@ -388,7 +388,7 @@ RULES: dict[str, Rule] = {
     "C304": Rule(
         "ids-off-by-one",
         "error",
-        "Class ids of objects would all be declared if they were one larger or one smaller.",
+        "Class ids of objects are one apart from those that are declared, or there is one name too few.",
         "every object would be learnt as the class before or after its own",
         "",
         "objects have the ids 0 to 2, declared are 1 to 3: were they counted from 0?",

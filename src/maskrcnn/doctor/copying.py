@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PureWindowsPath
 from typing import Any
@@ -47,12 +47,14 @@ class Written:
         pictures: How many.
         objects: How many objects.
         changes: How many changes the log has.
+        not_kept: What COCO files cannot say and the set knew.
     """
 
     folder: Path
     pictures: int
     objects: int
     changes: int
+    not_kept: tuple[str, ...] = ()
 
 
 def claim(out: Path, source: Path) -> None:
@@ -97,11 +99,13 @@ def write_copy(
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, object]] = []
     taken: set[str] = set()
+    not_kept: dict[str, None] = {}
     for number, copy in enumerate(copies, 1):
         name = _name(copy, taken)
         _write_picture(copy, out / "images" / name)
         height, width = copy.record.size_hw
         images.append({"id": number, "file_name": name, "height": height, "width": width})
+        not_kept |= dict.fromkeys(_beyond_coco(copy.record))
         annotations += _encode(dataset, copy.record, number, len(annotations) + 1)
         progress(number)
     used = zip(dataset.category_ids, dataset.class_names, dataset.supercategories, strict=True)
@@ -111,8 +115,17 @@ def write_copy(
     ]
     coco.write(out / "annotations.json", images, annotations, categories)
     log = {"source": str(dataset.source), "finished": True, "pictures": len(images), "objects": len(annotations)}
-    write_text(out / LOG, json.dumps({**log, "changes": changes}, indent=1, ensure_ascii=False) + "\n")
-    return Written(out, len(images), len(annotations), len(changes))
+    write_text(
+        out / LOG, json.dumps({**log, "not_kept": [*not_kept], "changes": changes}, indent=1, ensure_ascii=False) + "\n"
+    )
+    return Written(out, len(images), len(annotations), len(changes), tuple(not_kept))
+
+
+def _beyond_coco(record: Record) -> Iterator[str]:
+    if record.labelled is not None:
+        yield "which classes were looked for in each picture"
+    if record.columns:
+        yield f"the columns {', '.join(sorted(record.columns))}"
 
 
 def _encode(dataset: Dataset, record: Record, image_id: int, first_id: int) -> list[dict[str, object]]:

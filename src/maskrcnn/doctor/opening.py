@@ -97,7 +97,7 @@ def _without_echoes(findings: list[Finding]) -> list[Finding]:
 
 
 def off_by_one(opened: Opened, used: set[int]) -> list[Finding]:
-    """Report it where class ids would all be declared if they were one larger or one smaller.
+    """Report it where class ids are one apart from those that are declared, or there is one name too few.
 
     Args:
         opened: The set; ids that it does not declare are in the sentences of its faults.
@@ -108,16 +108,16 @@ def off_by_one(opened: Opened, used: set[int]) -> list[Finding]:
     said = [_GOT.search(str(error)) for error in opened.faults if error.code == "C301"]
     unknown = {int(match[1]) for match in said if match is not None}
     declared = set(opened.dataset.category_ids)
-    if not unknown or len(declared) < len(used | unknown):
+    if not unknown:
         return []
-    for shift, begin in ((1, 0), (-1, 1)):
-        if {number + shift for number in used | unknown} <= declared:
-            detail = (
-                f"objects have the ids {_span(used | unknown)}, declared are {_span(declared)}: "
-                f"were they counted from {begin}?"
-            )
-            return [Finding("C304", opened.source, "", "", detail)]
-    return []
+    ids = used | unknown
+    said_so = f"objects have the ids {_span(ids)}, declared are {_span(declared)}"
+    hints = {
+        "were they counted from 0?": {number + 1 for number in ids} <= declared,
+        "were they counted from 1?": {number - 1 for number in ids} <= declared,
+        "is the list of names one short?": unknown == {max(declared) + 1} and used == declared,
+    }
+    return [Finding("C304", opened.source, "", "", f"{said_so}: {hint}") for hint, fits in hints.items() if fits][:1]
 
 
 def _span(ids: set[int]) -> str:

@@ -56,6 +56,10 @@ def doctor(
         str, typer.Option(metavar=CODES, show_default=False, help="Report these alone: P101,tiny-object.")
     ] = "",
     ignore: Annotated[str, typer.Option(metavar=CODES, show_default=False, help="Do not report or mend these.")] = "",
+    format_: Annotated[
+        str | None,
+        typer.Option("--format", metavar="NAME", help="The kind of annotations, where it is not recognised."),
+    ] = None,
 ) -> int:
     """Look for what is wrong with annotated pictures.
 
@@ -66,4 +70,4 @@ def doctor(
     """
     from maskrcnn.cli.data.visiting import Wishes, run_doctor
 
-    return run_doctor(data, Wishes(depth, json_, out, fix, deleak, only, ignore))
+    return run_doctor(data, Wishes(depth, json_, out, fix, deleak, only, ignore, format_))

@@ -35,6 +35,7 @@ class Wishes:
     deleak: Path | None
     only: str
     ignore: str
+    format: str | None
 
 
 def run_doctor(data: Sequence[Path], wishes: Wishes) -> int:
@@ -42,7 +43,7 @@ def run_doctor(data: Sequence[Path], wishes: Wishes) -> int:
     only, ignore = codes(wishes.only), codes(wishes.ignore)
     _check(data, wishes)
     with progress("examining") as advance:
-        visit = examine(*data, depth=wishes.depth, only=only, ignore=ignore, progress=advance)
+        visit = examine(*data, depth=wishes.depth, format=wishes.format, only=only, ignore=ignore, progress=advance)
     _say_read(visit.report)
     if wishes.as_json:
         give(visit.report.lines())
@@ -118,6 +119,8 @@ def _say_written(written: Written) -> None:
         f"{count_of(written.pictures, 'picture')}, {count_of(written.objects, 'object')} in {written.folder}; "
         f"{count_of(written.changes, 'change')} listed in {written.folder / 'fixes.json'}"
     )
+    for lost in written.not_kept:
+        say(f"note: COCO files can't say, and the copy has lost: {lost}")
 
 
 def _say_result(report: Report) -> None:
