@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from maskrcnn.cli.data.options import FormatName
+
 # the same choices as in `maskrcnn.doctor.looking`, which takes longer to import than the help takes to be read
 Depth = Literal["pixels", "headers", "records"]
 
@@ -56,10 +58,7 @@ def doctor(
         str, typer.Option(metavar=CODES, show_default=False, help="Report these alone: P101,tiny-object.")
     ] = "",
     ignore: Annotated[str, typer.Option(metavar=CODES, show_default=False, help="Do not report or mend these.")] = "",
-    format_: Annotated[
-        str | None,
-        typer.Option("--format", metavar="NAME", help="The kind of annotations, where it is not recognised."),
-    ] = None,
+    format_: FormatName = None,
 ) -> int:
     """Look for what is wrong with annotated pictures.
 
