@@ -1,7 +1,7 @@
 """Large JSON files, read value by value: only a window of the text is in memory.
 
 The lists that are wanted may stand in any order. One that stands behind a long list is looked for by its
-quoted key; where that key occurs more than once, what stands before it is read instead.
+quoted key; where that does not occur just once, everything is read instead.
 """
 
 from __future__ import annotations
@@ -237,8 +237,8 @@ def find_sections(path: Path, keys: Sequence[str]) -> dict[str, int]:
                 found[key] = stream.offset()
             if stream.peek() == "[":
                 late = {key: _occurrences(path, key, stream.offset()) for key in keys if key not in found}
-                if all(len(offsets) <= 1 for offsets in late.values()):
-                    return found | {key: offsets[0] for key, offsets in late.items() if offsets}
+                if all(len(offsets) == 1 for offsets in late.values()):
+                    return found | {key: offset for key, (offset,) in late.items()}
             stream.skip()
     return found
 
@@ -270,18 +270,20 @@ def outline(path: Path, keys: Sequence[str] = ("images", "annotations", "categor
         offsets = [] if key in document else _occurrences(path, key, start)
         if offsets:
             document[key] = list(islice(elements_at(path, offsets[0], key), 1))
+    if 0 < sum(key in document for key in keys) < len(keys):  # is the rest cut off?
+        find_sections(path, keys)
     return document
 
 
 def _occurrences(path: Path, key: str, start: int) -> list[int]:
-    """List the bytes before each value of a quoted key, the first two of them."""
-    wanted = re.compile(re.escape(json.dumps(key).encode()) + rb"[ \t\n\r]*:")
+    """List the bytes before each list that has a quoted key, the first two of them."""
+    wanted = re.compile(re.escape(json.dumps(key).encode()) + rb"[ \t\n\r]*:[ \t\n\r]*\[")
     found: list[int] = []
     with _reading(path), path.open("rb") as file:
         file.seek(start)
         rest = b""
         while len(found) < 2 and (data := file.read(_WINDOW)):
             block, before = rest + data, file.tell() - len(data) - len(rest)
-            found += [before + match.end() for match in wanted.finditer(block)]
-            rest = block[max(len(block) - _LONGEST_KEY, found[-1] - before if found else 0) :]
+            found += [before + match.end() - 1 for match in wanted.finditer(block)]
+            rest = block[max(len(block) - _LONGEST_KEY, found[-1] + 1 - before if found else 0) :]
     return found[:2]
