@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import resource
 import shlex
 import shutil
@@ -231,6 +232,7 @@ DRAW_AND_DEMO = {
     "trian": "no such command 'trian'. Did you mean 'train'? See maskrcnn --help",
     "data draw": "no such command 'draw'. See maskrcnn data --help",
 }
+CODE = re.compile(r"^error\[[A-Z][0-9]{3}\]:")
 MISTAKES = (
     [(f"predict {line}", sentence) for line, sentence in PREDICT.items()]
     + [(f"evaluate {line}", sentence) for line, sentence in EVALUATE.items()]
@@ -246,7 +248,7 @@ def test_a_mistake_is_one_sentence(
     before = sorted(workshop.iterdir())
     status = main(shlex.split(line))
     out, err = capsys.readouterr()
-    assert (status, out, err) == (2, "", f"error: {sentence}\n")
+    assert (status, out, CODE.sub("error:", err)) == (2, "", f"error: {sentence}\n")
     assert sorted(workshop.iterdir()) == before
 
 
@@ -379,3 +381,18 @@ def test_a_fault_of_the_program_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr("maskrcnn.cli.data.drawing.synthesise", fault)
     with pytest.raises(KeyError, match="ours"):
         main(["data", "synth", "shapes", "new"])
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        ("evaluate model.safetensors nothing", "F002"),
+        ("evaluate --results words.txt shapes", "F001"),
+        ("train two --out new", "G201"),
+        ("predict model.safetensors nothing.jpg --out new", "P101"),
+    ],
+)
+@pytest.mark.usefixtures("workshop")
+def test_data_that_is_wrong_is_named_with_its_code(capsys: pytest.CaptureFixture[str], line: str, code: str) -> None:
+    assert main(line.split()) == 2
+    assert capsys.readouterr().err.startswith(f"error[{code}]: ")

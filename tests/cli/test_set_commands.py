@@ -89,11 +89,11 @@ def test_a_part_without_a_class_is_told(capsys: pytest.CaptureFixture[str]) -> N
         ("data split shapes parts --by background_id", "error: split by background_id: expected a column of shapes"),
         ("data split shapes shapes", "error: shapes: expected an empty folder or one that this command began"),
         ("data split shapes parts --classes circel", "error: classes: expected classes of shapes/annotations.json"),
-        ("data split nowhere parts", "error: nowhere: expected an annotation file or a folder with one"),
+        ("data split nowhere parts", "error[F002]: nowhere: expected an annotation file or a folder with one"),
         ("data sample shapes some --count 11", "error: sample: expected 1 to 10 pictures, got 11"),
         (
             "data merge shapes more --format via --out both",
-            "error: shapes: expected annotations of VGG Image Annotator",
+            "error[F002]: shapes: expected annotations of VGG Image Annotator",
         ),
         ("data merge shapes --classes 'a=circle;b=circle' --out both", "error: classes: expected every name once"),
     ],
@@ -152,5 +152,5 @@ def test_results_are_measured_with_chosen_classes(capsys: pytest.CaptureFixture[
     Path("results.json").write_text(json.dumps([{**results[0], "category_id": 77}]))
     assert "expected the category_id of classes in the data, got 77" in run(line.format("again"), capsys, status=2)[-1]
     assert run("evaluate --results results.json shapes --format via", capsys, status=2)[-1].startswith(
-        "error: shapes: exp"
+        "error[F002]: shapes: exp"
     )

@@ -67,7 +67,7 @@ def test_missing_pictures_do_not_stop_it(opened: list[str]) -> None:
     ("line", "sentence"),
     [
         ("data show set", "error: data show: expected --out DIR, --open, or both, got neither"),
-        ("data show nowhere --out look", "error: nowhere: expected an annotation file or a folder with one"),
+        ("data show nowhere --out look", "error[F002]: nowhere: expected an annotation file or a folder with one"),
         ("data show set --out look --format cocoa", "error: format: expected one of "),
         ("data show set --out set/annotations.json", "error: set/annotations.json: expected a folder, got a file"),
     ],

@@ -14,7 +14,7 @@ from maskrcnn.data import open_dataset
 from maskrcnn.data.dataset import Annotation, Dataset, Record, Rings, Runs, sift
 from maskrcnn.data.formats import coco, via
 from maskrcnn.data.formats.reading import Reading
-from maskrcnn.errors import AnnotationError, FormatError, ImageError, MaskRCNNError
+from maskrcnn.errors import AnnotationError, FormatError, ImageError, InputError, MaskRCNNError
 from maskrcnn.structures import Sample
 
 SIZE = (6, 8)
@@ -226,7 +226,7 @@ def test_format_errors_say_what_was_looked_for_and_found(tmp_path: Path) -> None
         open_dataset(tmp_path)
     with pytest.raises(FormatError, match=r"0\.png: expected annotations .*, got a file with suffix \.png"):
         open_dataset(tmp_path / "0.png")
-    with pytest.raises(FormatError, match=r"format: expected one of via, coco.*, got 'nothing'"):
+    with pytest.raises(InputError, match=r"format: expected one of via, coco.*, got 'nothing'"):
         open_dataset(tmp_path, format="nothing")
 
 

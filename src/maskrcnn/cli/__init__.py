@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typer import TyperException
 
 from maskrcnn.cli.app import app
-from maskrcnn.errors import MaskRCNNError
+from maskrcnn.errors import DataError, MaskRCNNError
 
 DEBUG = "--debug"
 MISTAKE = 2
@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if debug:
             traceback.print_exception(error)
         else:
-            _say(f"error: {sentence}" if (sentence := _sentence(error)) else "")
+            _say(f"{_label(error, sentence)}: {sentence}" if (sentence := _sentence(error)) else "")
         return MISTAKE
     if status == INTERRUPTED:
         _say("interrupted")
@@ -44,6 +44,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _say(line: str) -> None:
     if line:
         print(line, file=sys.stderr)  # noqa: T201 - the one place that speaks for every command
+
+
+def _label(error: Exception, sentence: str) -> str:
+    """Return what stands before a sentence: of data that is wrong the code too, which the findings explain."""
+    return f"error[{error.code}]" if isinstance(error, DataError) and error.code not in sentence else "error"
 
 
 def _sentence(error: Exception) -> str:

@@ -214,9 +214,11 @@ def _pictures_at(path: Path) -> list[Path]:
         pictures = [match for match in matches if _looks_like_picture(match)]
         hint = "quote a pattern and check its folder"
     else:
-        raise ImageError(f"{path}: expected a picture or a folder of pictures, got no such file or folder")
+        raise ImageError(f"{path}: expected a picture or a folder of pictures, got no such file or folder", code="P101")
     if not pictures:
-        raise ImageError(f"{path}: expected pictures ({', '.join(sorted(IMAGE_SUFFIXES))}), found none; {hint}")
+        raise ImageError(
+            f"{path}: expected pictures ({', '.join(sorted(IMAGE_SUFFIXES))}), found none; {hint}", code="P101"
+        )
     return sorted(pictures, key=natural_key)
 
 
@@ -234,7 +236,7 @@ def _decoding(path: Path) -> Iterator[None]:
     except ImageError:
         raise
     except FileNotFoundError:
-        raise ImageError(f"{path}: expected a picture, got no such file") from None
+        raise ImageError(f"{path}: expected a picture, got no such file", code="P101") from None
     except IsADirectoryError:
         raise ImageError(f"{path}: expected a picture, got a folder") from None
     except UnidentifiedImageError:

@@ -40,7 +40,7 @@ from maskrcnn.data.formats import (
 from maskrcnn.data.formats.archives import unpacked
 from maskrcnn.data.formats.place import Place
 from maskrcnn.data.formats.reading import Fault, Pictures, Reading, refuse
-from maskrcnn.errors import AnnotationError, FormatError
+from maskrcnn.errors import AnnotationError, FormatError, InputError
 
 __all__ = ["FORMATS", "open_dataset"]
 
@@ -126,13 +126,13 @@ def open_dataset(
         classes: Merges, renames or drops classes, `"vehicle=car,truck;person"` (`maskrcnn.data.classes`).
 
     Raises:
-        InputError: `classes` names a class that the data does not have.
+        InputError: There is no such format, or `classes` names a class that the data does not have.
         FormatError: Nothing is there, or nothing of a known format, or several files of one.
         AnnotationError: The annotation file is broken.
         ImageError: Pictures are missing.
     """
     if format is not None and format not in FORMATS:
-        raise FormatError(f"format: expected one of {', '.join(FORMATS)}, got {format!r}")
+        raise InputError(f"format: expected one of {', '.join(FORMATS)}, got {format!r}")
     path = unpacked(Path(path))
     if not path.exists():
         raise FormatError(f"{path}: expected an annotation file or a folder with one, got no such file or folder")

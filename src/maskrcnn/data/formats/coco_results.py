@@ -93,11 +93,11 @@ def read_results(path: Path | str) -> list[Result]:
     try:
         values = json.loads(path.read_bytes())
     except OSError as error:
-        raise AnnotationError(f"{path}: can't be read: {error.strerror}") from None
+        raise AnnotationError(f"{path}: can't be read: {error.strerror}", code="F001") from None
     except UnicodeDecodeError:
-        raise AnnotationError(f"{path}: expected JSON in UTF-8, got other bytes") from None
+        raise AnnotationError(f"{path}: expected JSON in UTF-8, got other bytes", code="F001") from None
     except (ValueError, RecursionError) as error:
-        raise AnnotationError(f"{path}: expected JSON, got something else: {error}") from None
+        raise AnnotationError(f"{path}: expected JSON, got something else: {error}", code="F001") from None
     return parse_results(values, str(path))
 
 
