@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import pickle
 import random
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from maskrcnn.data.columns import Builder, ColumnRecords, Pictures, Placed
 from maskrcnn.data.dataset import Annotation, Dataset, Record, Rings, Runs, sift
 from maskrcnn.data.formats import coco, coco_records, json_stream, pictures
 from maskrcnn.data.formats.reading import Reading
-from maskrcnn.errors import AnnotationError, DataError, ImageError
+from maskrcnn.errors import AnnotationError, DataError, ImageError, OutputError
 from maskrcnn.evaluation.ground_truth import from_dataset
 from maskrcnn.files import CACHE
 
@@ -187,6 +188,20 @@ def test_a_broken_or_foreign_index_is_made_anew(tmp_path: Path, cache: Path, eve
         assert len(dataset.records) == 12
         assert kept.read_bytes() == whole
     assert_is(dataset, document)
+
+
+def test_an_index_goes_to_other_processes_by_its_place(tmp_path: Path, cache: Path, every_file_is_large) -> None:
+    (tmp_path / "set.json").write_text(json.dumps(random_set(1)))
+    dataset = open_dataset(tmp_path, pictures="optional")
+    sent = pickle.dumps(dataset.records.columns)
+    assert len(sent) < 500
+    assert pickle.loads(pickle.dumps(dataset)).fingerprint() == dataset.fingerprint()
+    (kept,) = (cache / "indexes").iterdir()
+    kept.unlink()
+    assert pickle.loads(pickle.dumps(dataset)).fingerprint() == dataset.fingerprint()
+    kept.write_bytes(b"another file")
+    with pytest.raises(OutputError, match=r"\.index: expected the index that was written there, got another file"):
+        pickle.loads(sent)
 
 
 def test_an_unwritable_cache_does_no_harm(tmp_path: Path, cache: Path, every_file_is_large) -> None:

@@ -13,7 +13,7 @@ import mmap
 import zlib
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -42,6 +42,27 @@ class Index:
     rest: Mapping[str, Any]
 
 
+@dataclass(frozen=True, eq=False)
+class KeptColumns(Columns):
+    """Arrays in an index, which go to another process as the place where they lie."""
+
+    place: Path
+    stamp: list[int]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self.place.exists():
+            return _columns_at, (self.place, self.stamp)
+        return Columns, tuple(getattr(self, column.name) for column in fields(Columns))
+
+
+def _columns_at(place: Path, stamp: list[int]) -> Columns:
+    with place.open("rb") as file:
+        index = _read(file, place, stamp)
+    if index is None:
+        raise OutputError(f"{place}: expected the index that was written there, got another file; start again")
+    return index.columns
+
+
 def keep(index: Index, source: Path, format: str) -> Index:  # noqa: A002  # as in Dataset
     """Keep the index of a file and return it as it is kept, or as it was where the cache can't be written."""
     with suppress(OSError):
@@ -55,8 +76,9 @@ def keep(index: Index, source: Path, format: str) -> Index:  # noqa: A002  # as 
 def fetch(source: Path, format: str) -> Index | None:  # noqa: A002  # as in Dataset
     """Return the index that is kept for a file, or None."""
     try:
-        with _place(source, format).open("rb") as file:
-            return _read(file, _stamp(source))
+        place = _place(source, format)
+        with place.open("rb") as file:
+            return _read(file, place, _stamp(source))
     except (OSError, ValueError, KeyError, TypeError):  # not there, or not what `keep` wrote
         return None
 
@@ -90,7 +112,7 @@ def _arrays(columns: Columns) -> dict[str, NDArray[Any]]:
     }
 
 
-def _columns(arrays: Mapping[str, NDArray[Any]]) -> Columns:
+def _columns(arrays: Mapping[str, NDArray[Any]], place: Path, stamp: list[int]) -> Columns:
     pictures = Pictures(
         Texts(arrays["picture names"], arrays["picture name starts"]),
         arrays["ids"],
@@ -98,7 +120,7 @@ def _columns(arrays: Mapping[str, NDArray[Any]]) -> Columns:
         arrays["labelled"],
         arrays["labelled starts"],
     )
-    return Columns(
+    return KeptColumns(
         pictures,
         Rows._make(arrays[name] for name in Rows._fields),
         arrays["starts"],
@@ -106,6 +128,8 @@ def _columns(arrays: Mapping[str, NDArray[Any]]) -> Columns:
         arrays["corners"],
         arrays["runs"],
         Texts(arrays["names"], arrays["name starts"]),
+        place,
+        stamp,
     )
 
 
@@ -127,7 +151,7 @@ def _write(file: BinaryIO, index: Index, stamp: list[int]) -> None:
     file.write(checksum.to_bytes(8, "little") + len(header).to_bytes(8, "little"))
 
 
-def _read(file: BinaryIO, stamp: list[int]) -> Index | None:
+def _read(file: BinaryIO, place: Path, stamp: list[int]) -> Index | None:
     magic, checksum, length = file.read(len(_MAGIC)), file.read(8), int.from_bytes(file.read(8), "little")
     if magic != _MAGIC or length > file.seek(0, 2):
         return None
@@ -144,7 +168,7 @@ def _read(file: BinaryIO, stamp: list[int]) -> Index | None:
         count = int(np.prod(shape, dtype=np.int64))
         arrays[name] = np.frombuffer(data, dtype, count, offset).reshape(shape)
         offset += arrays[name].nbytes + -arrays[name].nbytes % _ALIGNMENT
-    return Index(_columns(arrays), header["rest"])
+    return Index(_columns(arrays, place, stamp), header["rest"])
 
 
 def _checksum(file: BinaryIO) -> int:
