@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from maskrcnn.config import AnchorConfig, RPNConfig
 from maskrcnn.model.anchor_fit import Seen, fit
 
@@ -26,7 +28,7 @@ def fit_anchors(seen: Seen, usual: AnchorConfig, rpn: RPNConfig) -> AnchorConfig
         usual: The rest of the settings.
         rpn: The grid.
     """
-    seen = seen.select((seen.boxes[:, 2:] > seen.boxes[:, :2]).all(axis=1))
+    seen = seen.select(np.all(seen.boxes[:, 2:] > seen.boxes[:, :2], axis=1))
     if len(seen.boxes) == 0:
         return usual
     return max((doubling(base, usual) for base in BASES), key=lambda choice: float(fit(seen, choice, rpn).iou.mean()))
