@@ -74,7 +74,8 @@ A new run does not start from the defaults alone. Before your own settings are l
 - `model.classes` from the data. They can't be set.
 - `model.input.min_size` and `max_size` from the sizes of the pictures, with an upper limit for the short edge.
 - `model.input.mean` and `std` from the pictures. For 8-bit RGB they are the usual ones of ImageNet.
-- `model.anchors.sizes` from the sizes of the objects.
+- `model.anchors.sizes` from the objects: five doubling sizes, the smallest of them from 4 to 32 pixels. They overlap
+  the objects most where anchors stand, at the size at which the network sees the pictures, which may be yours.
 - The parts of the network from the preset: `small` on a CPU and `full` on a GPU, or the one that `--preset` names.
 
 At most 200 pictures, spread evenly over the set, are looked at for this.

@@ -19,8 +19,8 @@ from maskrcnn.training.setup import (
     LOOK_AT,
     choose_preset,
     fitting_config,
-    object_sides,
     pixel_statistics,
+    seen_objects,
     start_model,
 )
 from maskrcnn.zoo import open_file
@@ -56,12 +56,27 @@ def test_a_picture_of_one_grey_has_a_deviation_that_can_be_divided_by(tmp_path):
     assert 0 < std < 1e-3
 
 
-def test_sides_are_those_that_the_network_sees_and_crowds_do_not_count(tmp_path):
+def test_objects_are_those_that_the_network_sees_and_crowds_do_not_count(tmp_path):
     crowd = Annotation("annotation 2", 0, square(0, 0, 40), crowd=True)
     one = Annotation("annotation 1", 0, square(10, 10, 20))
     dataset = dataset_of(tmp_path, [np.zeros((50, 100, 3), dtype=np.uint8)], [one, crowd])
     picture = ModelConfig(classes=("box",)).input.change(min_size=100, max_size=200)
-    assert object_sides(dataset, picture).tolist() == [[40, 40]]
+    seen = seen_objects(dataset, picture)
+    assert (seen.boxes.tolist(), seen.padded_hw.tolist()) == ([[20, 20, 60, 60]], [[128, 224]])  # 100 and 200, by 32
+
+
+def test_anchors_fit_what_the_network_sees_after_all_changes(shrunk, tmp_path):
+    one = Annotation("annotation 1", 0, square(4, 4, 16))
+    dataset = dataset_of(tmp_path, [np.zeros((64, 64, 3), dtype=np.uint8)], [one])
+    # side 16 round (12, 12), where P2 has an anchor. A quarter of it is side 4 round (3, 3), 1 px from (4, 4):
+    # the anchor of 6 is the smallest that holds it, 16 of 36; that of 5 has 3.5² of 16 + 25 - 3.5²
+    quarter = {"input": {"min_size": 16, "max_size": 16}}
+    assert start_model(dataset, None, "small", {}, 0).model.config.anchors.sizes[0] == (16,)
+    assert start_model(dataset, None, "small", quarter, 0).model.config.anchors.sizes[0] == (6,)
+    square_ones = start_model(dataset, None, "small", {"anchors": {"ratios": [1.0]}}, 0).model.config.anchors
+    assert (square_ones.sizes[0], square_ones.ratios) == ((16,), (1,))
+    named = start_model(dataset, None, "small", {"anchors": {"sizes": [[9.0]] * 5}}, 0).model.config.anchors
+    assert named.sizes == ((9,),) * 5
 
 
 def test_sizes_are_those_of_the_pictures_within_the_presets_limit(tmp_path):

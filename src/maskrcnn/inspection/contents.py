@@ -17,12 +17,13 @@ from maskrcnn.data.dataset import Dataset
 from maskrcnn.draw.bars import TIMES, Plot, layout_bars, layout_dots
 from maskrcnn.draw.page import Cell, Headline, Share, Table
 from maskrcnn.draw.palette import RGB, palette
-from maskrcnn.inspection.anchors import Fit, Setting
+from maskrcnn.inspection.anchors import Setting
 from maskrcnn.inspection.pictures import Crop, Shot
 from maskrcnn.inspection.pixels import Pixels
 from maskrcnn.inspection.plots import counts_plot, lengths_plot, pixels_of, ratios_plot, sizes_plot
 from maskrcnn.inspection.statistics import ClassNumbers, class_numbers, objects_a_picture, picture_sizes
 from maskrcnn.inspection.survey import KINDS, Survey
+from maskrcnn.model.anchor_fit import Fit
 from maskrcnn.model.fpn import STRIDES
 
 MOST_NAMED = 20  # things of a kind that are named one by one

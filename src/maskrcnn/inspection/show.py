@@ -13,13 +13,14 @@ from maskrcnn.draw.layout import contact_sheet
 from maskrcnn.draw.page import render
 from maskrcnn.errors import InputError
 from maskrcnn.files import make_folder, replacing, write_text
-from maskrcnn.inspection.anchors import fit, seen_boxes, settings
+from maskrcnn.inspection.anchors import settings
 from maskrcnn.inspection.contents import Seen, contents
 from maskrcnn.inspection.pictures import MOST_NAMES, Shot, choose_pictures, cut_out, shoot
 from maskrcnn.inspection.pixels import measure
 from maskrcnn.inspection.plots import pixels_of
 from maskrcnn.inspection.statistics import extremes
 from maskrcnn.inspection.survey import survey
+from maskrcnn.model.anchor_fit import fit, see
 from maskrcnn.training.setup import LOOK_AT
 from maskrcnn.version import __version__
 
@@ -102,9 +103,8 @@ def look(dataset: Dataset, count: int, seed: int, progress: Progress) -> Seen:
     small, large = extremes(seen.lengths, seen.crowd, EXTREMES)
     fits = []
     for setting in settings(dataset):
-        boxes, padded = seen_boxes(seen, setting.input)
-        boxes, padded = boxes[~seen.crowd], padded[~seen.crowd]
-        fits.append((setting, boxes, fit(boxes, padded, setting.anchors, setting.rpn)))
+        objects = see(seen.boxes, seen.picture, seen.size_hw, setting.input).select(~seen.crowd)
+        fits.append((setting, objects.boxes, fit(objects, setting.anchors, setting.rpn)))
     found = Seen(
         dataset,
         seen,

@@ -1,48 +1,34 @@
-"""Anchors that fit the data: how well do boxes of given sizes and ratios cover the objects' shapes?
-
-Letters: N objects, A anchor shapes.
-"""
+"""Anchors that fit the data: from which size on do they lie best on the objects, on the grid where they stand?"""
 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-from maskrcnn.config import AnchorConfig
+from maskrcnn.config import AnchorConfig, RPNConfig
+from maskrcnn.model.anchor_fit import Seen, fit
 
-BASES = (4.0, 6.0, 8.0, 12.0, 16.0, 24.0, 32.0)
-
-
-def shape_iou(sides: NDArray[np.float64], config: AnchorConfig) -> NDArray[np.float64]:
-    """Return the IoU of each object with the best anchor laid on its own centre.
-
-    Args:
-        sides: (N, 2) float64 width, height. In pixels of the resized picture.
-        config: The anchors.
-
-    Returns:
-        (N) float64 in [0, 1].
-
-    >>> shape_iou(np.array([[32.0, 32.0], [16.0, 32.0]]), AnchorConfig(ratios=(1.0,)))
-    array([1. , 0.5])
-    """
-    size = np.array([size for level in config.sizes for size in level])[:, None]
-    root = np.sqrt(np.array(config.ratios))[None, :]
-    width, height = (size / root).ravel(), (size * root).ravel()  # (A)
-    shared = np.minimum(sides[:, :1], width) * np.minimum(sides[:, 1:], height)
-    union = sides.prod(axis=1)[:, None] + width * height - shared
-    best: NDArray[np.float64] = (shared / union).max(axis=1)
-    return best
+# up to the size of published models, eight times the stride of its level
+BASES = (4.0, 5.0, 6.0, 7.0, 8.0, 10.0, 12.0, 14.0, 16.0, 20.0, 24.0, 28.0, 32.0)
 
 
-def fit_anchors(sides: NDArray[np.float64]) -> AnchorConfig:
-    """Choose the smallest anchor of five doubling sizes by the mean IoU with the objects.
+def doubling(base: float, usual: AnchorConfig) -> AnchorConfig:
+    """Return other anchors with one size a level, `base` on P2 and twice as much from level to level."""
+    return usual.change(sizes=[[base * 2**level] for level in range(len(usual.sizes))])
+
+
+def fit_anchors(seen: Seen, usual: AnchorConfig, rpn: RPNConfig) -> AnchorConfig:
+    """Choose the smallest anchor of five doubling sizes by the mean IoU of the objects with their best anchors.
+
+    The mean tells choices apart where no object, or every one, is above the IoU at which anchors match, and one
+    object more or less moves it little. Shape alone would say too little: a small anchor on a coarse level has the
+    shape of the objects and lies between them. Of equals the smallest is taken.
 
     Args:
-        sides: (N, 2) float64 width, height. In pixels of the resized picture; none keeps the usual anchors.
+        seen: The objects; none, or none with an area, keeps the usual anchors.
+        usual: The rest of the settings.
+        rpn: The grid.
     """
-    sides = sides[(sides > 0).all(axis=1)]
-    if len(sides) == 0:
-        return AnchorConfig()
-    choices = [AnchorConfig(sizes=tuple((base * 2**i,) for i in range(5))) for base in BASES]
-    return max(choices, key=lambda choice: float(shape_iou(sides, choice).mean()))
+    seen = seen.select(np.all(seen.boxes[:, 2:] > seen.boxes[:, :2], axis=1))
+    if len(seen.boxes) == 0:
+        return usual
+    return max((doubling(base, usual) for base in BASES), key=lambda choice: float(fit(seen, choice, rpn).iou.mean()))

@@ -1,7 +1,4 @@
-"""What a run starts from: settings that fit the data and the machine, and the weights.
-
-Letters: N objects.
-"""
+"""What a run starts from: settings that fit the data and the machine, and the weights."""
 
 from __future__ import annotations
 
@@ -23,8 +20,8 @@ from maskrcnn.config import (
 )
 from maskrcnn.data.dataset import Dataset
 from maskrcnn.errors import ConfigError, InputError
+from maskrcnn.model.anchor_fit import Seen, see
 from maskrcnn.model.mask_rcnn import MaskRCNN, build
-from maskrcnn.ops.resize import target_size
 from maskrcnn.settings import merge
 from maskrcnn.training.anchors import fit_anchors
 from maskrcnn.training.transfer import Transfer, transfer
@@ -108,15 +105,15 @@ def _moments(image: NDArray[np.generic]) -> tuple[list[float], list[float]]:
     return [float(band.mean()) for band in bands], [float(band @ band) / band.size for band in bands]
 
 
-def object_sides(dataset: Dataset, config: InputConfig) -> NDArray[np.float64]:
-    """Return (N, 2) float64, width and height of objects in the resized picture, from at most 200 pictures."""
-    sides = [np.zeros((0, 2))]
+def seen_objects(dataset: Dataset, config: InputConfig) -> Seen:
+    """Return the objects of at most 200 pictures, without crowds, as the network sees them."""
+    size_hw, boxes = [], [np.zeros((0, 4))]
     for i in _looked_at(dataset):
         instances = dataset.instances(int(i))
-        target = target_size(instances.size_hw, config)
-        boxes = instances.boxes[~instances.crowd].astype(np.float64)
-        sides.append((boxes[:, 2:] - boxes[:, :2]) * (target[0] / instances.size_hw[0]))
-    return np.concatenate(sides)
+        size_hw.append(instances.size_hw)
+        boxes.append(instances.boxes[~instances.crowd].astype(np.float64))
+    picture = np.repeat(np.arange(len(size_hw)), [len(each) for each in boxes[1:]])
+    return see(np.concatenate(boxes), picture, np.array(size_hw), config)
 
 
 def fitting_size(dataset: Dataset, preset: str) -> InputConfig:
@@ -133,14 +130,16 @@ def fitting_size(dataset: Dataset, preset: str) -> InputConfig:
     return InputConfig(min_size=short, max_size=long)
 
 
-def fitting_config(dataset: Dataset, preset: str) -> ModelConfig:
+def fitting_config(dataset: Dataset, preset: str, changes: Mapping[str, Any] | None = None) -> ModelConfig:
     """Choose settings for training from scratch: size, anchors and pixel statistics from the data.
 
     Args:
         dataset: The training pictures.
         preset: `small` or `full`.
+        changes: Nested settings that will be laid over the chosen ones. The anchors fit what the network sees then.
 
     Raises:
+        ConfigError: A change does not fit.
         InputError: There is no such preset.
         ImageError: A picture can't be read.
     """
@@ -148,17 +147,21 @@ def fitting_config(dataset: Dataset, preset: str) -> ModelConfig:
         raise InputError(f"preset: expected one of {', '.join(PRESETS)}, got {preset}")
     parts = PRESETS[preset]
     mean, std = pixel_statistics(dataset)
-    picture = fitting_size(dataset, preset).change(mean=mean, std=std)
-    return ModelConfig(
+    config = ModelConfig(
         classes=dataset.class_names,
-        input=picture,
+        input=fitting_size(dataset, preset).change(mean=mean, std=std),
         backbone=parts.backbone,
         pyramid=parts.pyramid,
-        anchors=fit_anchors(object_sides(dataset, picture)),
         rpn=parts.rpn,
         box_head=parts.box_head,
         mask_head=parts.mask_head,
     )
+    changed = _changed(config, changes or {})
+    return config.change(anchors=fit_anchors(seen_objects(dataset, changed.input), changed.anchors, changed.rpn))
+
+
+def _changed(config: ModelConfig, changes: Mapping[str, Any]) -> ModelConfig:
+    return ModelConfig.parse(merge(config.model_dump(mode="json"), changes), "model")
 
 
 class Start(NamedTuple):
@@ -184,12 +187,11 @@ def start_model(dataset: Dataset, weights: Opened | None, preset: str, changes: 
     """
     _check_classes(dataset, changes)
     if weights is None:
-        config = fitting_config(dataset, preset)
-        return Start(_fresh(merge(config.model_dump(mode="json"), changes), seed), [])
+        config = fitting_config(dataset, preset, changes)
+        return Start(_fresh(_changed(config, changes), seed), [])
     old = weights.weights
-    config = old.config if weights.complete else _on_backbone(fitting_config(dataset, preset), old.config)
-    kept = {**config.model_dump(mode="json"), "classes": list(dataset.class_names)}
-    model = _fresh(merge(kept, changes), seed)
+    config = old.config if weights.complete else _on_backbone(fitting_config(dataset, preset, changes), old.config)
+    model = _fresh(_changed(config.change(classes=dataset.class_names), changes), seed)
     lines = transfer(model, old.tensors, old.config.classes)
     return Start(model, lines + [Transfer(entry.name, "unused", entry.reason) for entry in weights.ignored()])
 
@@ -210,9 +212,8 @@ def _check_classes(dataset: Dataset, changes: Mapping[str, Any]) -> None:
         )
 
 
-def _fresh(values: dict[str, Any], seed: int) -> MaskRCNN:
+def _fresh(config: ModelConfig, seed: int) -> MaskRCNN:
     """Build a model whose weights follow from the seed, and leave the caller's random numbers alone."""
-    config = ModelConfig.parse(values, "model")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return build(config)
