@@ -42,6 +42,28 @@ def refused(document: object) -> tuple[str, str]:
     return caught.value.code, str(caught.value)
 
 
+def test_a_set_of_ours_says_what_was_looked_for_and_its_columns(tmp_path: Path) -> None:
+    picture(tmp_path / "a.png")
+    image = {"file_name": "a.png", "height": SIZE[0], "width": SIZE[1]}
+    document = {
+        "categories": [{"id": i, "name": name} for i, name in ((1, "a"), (7, "b"))],
+        "annotations": [],
+        "images": [
+            {"id": 1, **image, "labelled": [7], "columns": {"background": "17"}},
+            {"id": 2, **image},
+            {"id": 3, **image, "labelled": True, "columns": 640},  # what others may mean by these words
+        ],
+    }
+    dump(tmp_path / "set.json", document)
+    records = open_dataset(tmp_path).records
+    assert [record.labelled for record in records] == [{1}, None, None]
+    assert [record.columns for record in records] == [{"background": "17"}, {}, {}]
+    document["images"][0]["labelled"] = ["b"]
+    dump(tmp_path / "set.json", document)
+    with pytest.raises(AnnotationError, match=r"images\[0\]: labelled: expected a whole number from 0 up, got 'b'"):
+        open_dataset(tmp_path)
+
+
 # LVIS
 
 
@@ -70,6 +92,9 @@ def test_lvis_says_what_was_looked_for(tmp_path: Path) -> None:
     dataset = open_dataset(tmp_path)
     assert (dataset.format, dataset.class_names, dataset.category_ids) == ("lvis", ("a", "b", "c"), (1, 2, 5))
     assert [record.labelled for record in dataset.records] == [{1, 2}, set()]
+    dump(tmp_path / "annotations/lvis_v1_val.json", lvis_document(not_exhaustive_category_ids=[5]))
+    assert open_dataset(tmp_path).records[0].labelled == {1}
+    dump(tmp_path / "annotations/lvis_v1_val.json", lvis_document())
     assert [record.name for record in dataset.records] == ["val2017/000000000007.jpg", "val2017/000000000008.jpg"]
     assert len(dataset[0].instances) == 1
     assert [left.name for left in dataset.left_out] == ["annotation 2"]
@@ -401,6 +426,8 @@ def test_lvis_val_100() -> None:
     present = {image["id"]: set(image["neg_category_ids"]) for image in document["images"]}
     for annotation in document["annotations"]:
         present[annotation["image_id"]].add(annotation["category_id"])
+    for image in document["images"]:
+        present[image["id"]] -= set(image["not_exhaustive_category_ids"])
     for record in dataset.records:
         assert {dataset.category_ids[label] for label in record.labelled} == present[record.image_id]
     with pytest.raises(ImageError, match="100 of 100 pictures are missing: COCO_val2014_000000266409"):

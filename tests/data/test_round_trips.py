@@ -180,7 +180,6 @@ def test_coco_gives_back_outlines_runs_and_names(made: list) -> None:
         assert twice.fingerprint() == back.fingerprint()
 
 
-@pytest.mark.xfail(strict=True, reason="the reader of COCO does not look at these two keys yet")
 def test_coco_gives_back_columns_and_what_was_looked_for(tmp_path: Path) -> None:
     dataset = boxes_only(tmp_path)
     record = replace(dataset.records[0], labelled=frozenset({0, 1}), columns={"background_id": "17"})

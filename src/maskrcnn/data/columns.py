@@ -8,8 +8,9 @@ Letters: N pictures, R annotations, S rings, C corners of all rings.
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -19,6 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskrcnn.data.dataset import Annotation, Box, LazyRecords, LeftOut, Record, Rings, Runs, sift
+
+EVERY = -1
+"""Stands for all labels of a set."""
 
 NO_SHAPE, RINGS, RUNS = range(3)
 BY_ID, BY_POSITION, BY_NAME = range(3)
@@ -77,8 +81,9 @@ class Pictures:
         names: Their N file names.
         ids: (N) int64.
         sizes_hw: (N, 2) int64. Upright height and width.
-        labelled: (n) int32. The labels that were looked for, picture by picture; empty where it is all of them.
-        labelled_starts: (N + 1) int64. Where those of each begin; empty where `labelled` means nothing.
+        labelled: (n) int32. The labels that were looked for, picture by picture, or `EVERY`.
+        labelled_starts: (N + 1) int64. Where those of each begin; empty where every class was looked for in all.
+        notes: What else is known of each picture, as JSON; empty where that is nothing of any.
     """
 
     names: Texts
@@ -86,17 +91,40 @@ class Pictures:
     sizes_hw: NDArray[np.int64]
     labelled: NDArray[np.int32]
     labelled_starts: NDArray[np.int64]
+    notes: Texts
 
     @classmethod
-    def of(cls, names: Sequence[str], ids: Sequence[int], sizes_hw: Sequence[tuple[int, int]]) -> Pictures:
+    def of(
+        cls,
+        names: Sequence[str],
+        ids: Sequence[int],
+        sizes_hw: Sequence[tuple[int, int]],
+        columns: Sequence[Mapping[str, str]] = (),
+    ) -> Pictures:
         """Lay pictures side by side in which all classes were looked for."""
+        notes = [json.dumps(dict(each)) if each else "" for each in columns] if any(columns) else []
         return cls(
             Texts.of(names),
             np.array(ids, dtype=np.int64),
             np.array(sizes_hw, dtype=np.int64).reshape(-1, 2),
             np.zeros(0, dtype=np.int32),
             np.zeros(0, dtype=np.int64),
+            Texts.of(notes),
         )
+
+
+class Known(NamedTuple):
+    """Which classes were looked for in a picture.
+
+    Attributes:
+        labels: These, at least.
+        objects: Whether those of its objects were, too.
+        open: These were not, whatever objects there are: there may be more.
+    """
+
+    labels: Sequence[int]
+    objects: bool = False
+    open: Sequence[int] = ()
 
 
 class Rows(NamedTuple):
@@ -183,7 +211,10 @@ class Columns:
     def labelled(self, i: int) -> frozenset[int] | None:
         """Return the labels that were looked for in picture i; None for all of them."""
         starts = self.pictures.labelled_starts
-        return frozenset(self.pictures.labelled[starts[i] : starts[i + 1]].tolist()) if len(starts) else None
+        if not len(starts):
+            return None
+        labels = frozenset(self.pictures.labelled[starts[i] : starts[i + 1]].tolist())
+        return None if EVERY in labels else labels
 
 
 class ColumnRecords(LazyRecords):
@@ -206,7 +237,10 @@ class ColumnRecords(LazyRecords):
         """Make a record without its annotations."""
         pictures = self.columns.pictures
         h, w = pictures.sizes_hw[i].tolist()
-        return Record(pictures.names[i], self.paths[i], int(pictures.ids[i]), (h, w), (), self.columns.labelled(i))
+        note = pictures.notes[i] if len(pictures.notes) else ""
+        columns: dict[str, str] = json.loads(note) if note else {}
+        labelled = self.columns.labelled(i)
+        return Record(pictures.names[i], self.paths[i], int(pictures.ids[i]), (h, w), (), labelled, columns)
 
     def annotations(self, i: int) -> tuple[Annotation, ...]:
         """Make the annotations of a picture."""
@@ -344,22 +378,24 @@ def _row_starts(rows: Rows, pictures: Pictures) -> NDArray[np.int64]:
     return _starts(np.bincount(rows.picture, minlength=len(pictures.ids)))
 
 
-def label_sets(columns: Columns, absent: Sequence[Sequence[int]]) -> Pictures:
-    """Return the pictures with the labels that were looked for: those of their objects and those that are absent.
+def label_sets(columns: Columns, known: Sequence[Known | None]) -> Pictures:
+    """Return the pictures with the labels that were looked for in each.
 
     Args:
         columns: The set.
-        absent: For each picture the labels that are known to be absent from it.
+        known: What is known of each picture; None where every class was looked for.
     """
-    pictures = columns.pictures
-    which = np.repeat(np.arange(len(absent)), [len(labels) for labels in absent])
-    labels = np.array([label for labels in absent for label in labels], dtype=np.int64)
-    pairs = np.stack([np.append(which, columns.rows.picture), np.append(labels, columns.rows.label)], axis=1)
-    known = np.unique(pairs, axis=0)
+    said = [(i, label) for i, each in enumerate(known) for label in ((EVERY,) if each is None else each.labels)]
+    left_open = {(i, label) for i, each in enumerate(known) if each is not None for label in each.open}
+    objects = np.array([each is not None and each.objects for each in known], dtype=np.bool_)[columns.rows.picture]
+    shown = np.stack([columns.rows.picture, columns.rows.label], axis=1)[objects]
+    pairs = np.unique(np.concatenate([np.array(said, dtype=np.int64).reshape(-1, 2), shown]), axis=0)
+    closed = np.array([(i, label) not in left_open for i, label in pairs.tolist()], dtype=np.bool_)
+    pairs = pairs[closed] if left_open else pairs
     return replace(
-        pictures,
-        labelled=known[:, 1].astype(np.int32),
-        labelled_starts=_starts(np.bincount(known[:, 0], minlength=len(pictures.ids))),
+        columns.pictures,
+        labelled=pairs[:, 1].astype(np.int32),
+        labelled_starts=_starts(np.bincount(pairs[:, 0], minlength=len(known))),
     )
 
 

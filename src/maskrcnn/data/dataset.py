@@ -195,7 +195,7 @@ class LeftOut:
     name: str
     reason: str
     code: str
-    annotation: Annotation | None = None
+    annotation: Annotation | None = field(default=None, compare=False)
 
     def __str__(self) -> str:
         return f"{self.file}: {self.name} of {self.picture}: left out: {self.reason}"

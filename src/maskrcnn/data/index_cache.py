@@ -24,7 +24,7 @@ from maskrcnn.data.columns import Columns, Pictures, Rows, Texts
 from maskrcnn.errors import OutputError
 from maskrcnn.files import cache_folder, replacing
 
-_MAGIC = b"maskrcnn index 1"  # the number is that of the layout
+_MAGIC = b"maskrcnn index 2"  # the number is that of the layout
 _ALIGNMENT = 64
 _BLOCK = 2**20
 
@@ -102,6 +102,8 @@ def _arrays(columns: Columns) -> dict[str, NDArray[Any]]:
         "sizes": pictures.sizes_hw,
         "labelled": pictures.labelled,
         "labelled starts": pictures.labelled_starts,
+        "notes": pictures.notes.data,
+        "note starts": pictures.notes.starts,
         **dict(zip(Rows._fields, columns.rows, strict=True)),
         "starts": columns.starts,
         "ring starts": columns.ring_starts,
@@ -119,6 +121,7 @@ def _columns(arrays: Mapping[str, NDArray[Any]], place: Path, stamp: list[int]) 
         arrays["sizes"],
         arrays["labelled"],
         arrays["labelled starts"],
+        Texts(arrays["notes"], arrays["note starts"]),
     )
     return KeptColumns(
         pictures,

@@ -28,6 +28,7 @@ from maskrcnn.data.columns import (
     ColumnRecords,
     Columns,
     Corners,
+    Known,
     Pictures,
     Placed,
     Rows,
@@ -52,15 +53,17 @@ _CONTENT = re.compile("^(instances|person_keypoints|panoptic|stuff|labels|lvis(_
 _NUMBERS = frozenset({int, float})
 
 Entry = Mapping[str, object]
+NOTHING: Mapping[str, str] = {}
 
 
 class Picture(NamedTuple):
-    """An entry of `images`; `absent` are the ids of categories that are known to be absent, None if unsaid."""
+    """An entry of `images`; `known` has ids of categories, and is None where all of them were looked for."""
 
     name: str
     image_id: int
     size_hw: tuple[int, int] | None
-    absent: tuple[int, ...] | None
+    known: Known | None
+    columns: Mapping[str, str] = NOTHING
 
 
 class Classes(NamedTuple):
@@ -75,8 +78,16 @@ def _file_name(entry: Entry, where: str) -> str:
     return text(entry.get("file_name"), where, "file_name")
 
 
-def _nothing_known(entry: Entry, where: str) -> None:
-    del entry, where
+def _looked_for(entry: Entry, where: str) -> Known | None:
+    """Return what a set that this package wrote says; any other use of the name is none of ours."""
+    value = entry.get("labelled")
+    return Known([whole(each, where, "labelled") for each in value]) if isinstance(value, list) else None
+
+
+def _columns(entry: Entry) -> Mapping[str, str]:
+    """Likewise."""
+    value = entry.get("columns")
+    return {str(name): str(text) for name, text in value.items()} if isinstance(value, dict) else NOTHING
 
 
 def _as_it_is(name: str) -> Sequence[str]:
@@ -90,13 +101,13 @@ class Dialect:
     Attributes:
         format: The name of the kind.
         name: Returns a picture's name.
-        absent: Returns the categories that are known to be absent from a picture; None for all without objects.
+        known: Returns the ids of the categories that were looked for in a picture; None for all.
         spellings: Gives the names under which a picture may lie.
     """
 
     format: str
     name: Callable[[Entry, str], str] = _file_name
-    absent: Callable[[Entry, str], tuple[int, ...] | None] = _nothing_known
+    known: Callable[[Entry, str], Known | None] = _looked_for
     spellings: Callable[[str], Sequence[str]] = _as_it_is
 
 
@@ -276,7 +287,8 @@ def pictures_of(items: Iterable[object], dialect: Dialect, source: Path, reading
         image_id = whole(entry.get("id"), where, "id")
         if image_id in seen:
             raise AnnotationError(f"{where}: expected every id once, got {image_id} a second time", code="F004")
-        picture = Picture(dialect.name(entry, where), image_id, stated_size(entry, where), dialect.absent(entry, where))
+        name, size_hw = dialect.name(entry, where), stated_size(entry, where)
+        picture = Picture(name, image_id, size_hw, dialect.known(entry, where), _columns(entry))
         seen.add(image_id)
         return picture
 
@@ -316,15 +328,22 @@ def sized(
 def side_by_side(pictures: Sequence[Picture]) -> Pictures:
     """Lay out pictures whose sizes are known as arrays."""
     sizes = [picture.size_hw for picture in pictures if picture.size_hw is not None]
-    return Pictures.of([picture.name for picture in pictures], [picture.image_id for picture in pictures], sizes)
+    names, ids = [picture.name for picture in pictures], [picture.image_id for picture in pictures]
+    return Pictures.of(names, ids, sizes, [picture.columns for picture in pictures])
 
 
 def _labelled(columns: Columns, pictures: Sequence[Picture], context: _Context) -> Columns:
-    """Add what was looked for in each picture, where the file says what is absent."""
-    if not any(picture.absent is not None for picture in pictures):
+    """Add what was looked for in each picture, where the file says it."""
+    if all(picture.known is None for picture in pictures):
         return columns
-    absent = [[context.label_of[i] for i in picture.absent or () if i in context.label_of] for picture in pictures]
-    return replace(columns, pictures=label_sets(columns, absent))
+
+    def labels(ids: Sequence[int]) -> list[int]:
+        return [context.label_of[i] for i in ids if i in context.label_of]
+
+    known = [
+        each and Known(labels(each.labels), each.objects, labels(each.open)) for each in (p.known for p in pictures)
+    ]
+    return replace(columns, pictures=label_sets(columns, known))
 
 
 # Annotations

@@ -1,7 +1,7 @@
 """LVIS: COCO instances in which only some classes were looked for in each picture.
 
 A picture's `labelled` are the classes of its annotations and those of `neg_category_ids`, which are known to be
-absent. `not_exhaustive_category_ids` are among the former: more of them may be in the picture.
+absent, without those of `not_exhaustive_category_ids`: more of these may be in the picture than are annotated.
 
 References: www.lvisdataset.org/dataset, versions 0.5 and 1.
 """
@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
+from maskrcnn.data.columns import Known
 from maskrcnn.data.dataset import Dataset
 from maskrcnn.data.formats.coco_records import Dialect, Entry, candidates, first_of, read_as
 from maskrcnn.data.formats.fields import listing, text, whole
@@ -19,6 +20,7 @@ from maskrcnn.data.formats.place import Place
 from maskrcnn.data.formats.reading import Reading
 
 _NEGATIVE = "neg_category_ids"
+_NOT_EXHAUSTIVE = "not_exhaustive_category_ids"
 _OLD_NAME = len("COCO_val2014_")
 
 
@@ -49,10 +51,12 @@ def _name(entry: Entry, where: str) -> str:
     return text("/".join(path.parts[-2:]).lstrip("/"), where, "coco_url")
 
 
-def _absent(entry: Entry, where: str) -> tuple[int, ...]:
-    """Return the ids of the classes that are known to be absent."""
-    field = listing(entry.get(_NEGATIVE) or [], where, _NEGATIVE)
-    return tuple(whole(each, where, _NEGATIVE) for each in field)
+def _known(entry: Entry, where: str) -> Known:
+    negative, open_ = (
+        [whole(each, where, field) for each in listing(entry.get(field) or [], where, field)]
+        for field in (_NEGATIVE, _NOT_EXHAUSTIVE)
+    )
+    return Known(negative, objects=True, open=open_)
 
 
 def _spellings(name: str) -> Sequence[str]:
@@ -63,4 +67,4 @@ def _spellings(name: str) -> Sequence[str]:
     return (name, name.rpartition("/")[2]) if "/" in name else (name,)
 
 
-_LVIS = Dialect("lvis", _name, _absent, _spellings)
+_LVIS = Dialect("lvis", _name, _known, _spellings)
