@@ -31,11 +31,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskrcnn.data.dataset import Box, Dataset
-from maskrcnn.data.formats.drafts import Draft, Thing, assemble
+from maskrcnn.data.formats.drafts import Draft, Thing, assemble, numbered
 from maskrcnn.data.formats.fields import expected, number
 from maskrcnn.data.formats.label_maps import each_file, of_mask, read_mask
 from maskrcnn.data.formats.pairing import by_stem, check_size, deeply_listed, listed
-from maskrcnn.data.formats.pictures import locate
+from maskrcnn.data.formats.pictures import is_file, locate
 from maskrcnn.data.formats.place import Place
 from maskrcnn.data.formats.reading import Reading
 from maskrcnn.data.formats.texts import content
@@ -111,7 +111,8 @@ def read(source: Path, reading: Reading) -> Dataset:
         return Draft(path.name, path, size_hw, things, looked_for)
 
     placed = _placed(list(of_picture), source, split, reading)
-    return assemble(source, "open-images", each_file(reading, placed, draft), list(dict.fromkeys(names.values())))
+    drafts = each_file(reading, placed, draft)
+    return assemble(source, "open-images", drafts, reading, numbered(drafts, names.values()))
 
 
 # Tables
@@ -229,7 +230,7 @@ def _placed(stems: Sequence[str], source: Path, split: str, reading: Reading) ->
     images = by_stem(path for folder in folders for path in listed(folder))
     names = [images[stem].name if stem in images else f"{stem}.jpg" for stem in stems]
     paths = locate(names, folders, source, replace(reading, pictures="required"))
-    return [(stem, path) for stem, path in zip(stems, paths, strict=True) if path.is_file()]
+    return [(stem, path) for stem, path in zip(stems, paths, strict=True) if is_file(path)]
 
 
 def _thing(found: _Found, size_hw: tuple[int, int], picture: Path) -> Thing:

@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from maskrcnn.data.formats.fields import read_bytes
 from maskrcnn.errors import AnnotationError
 
 
@@ -27,12 +28,7 @@ def content(path: Path, *encodings: str) -> str:
     Raises:
         AnnotationError: It can't be read or is no text.
     """
-    try:
-        raw = path.read_bytes()
-    except FileNotFoundError:
-        raise AnnotationError(f"{path}: expected a text file, got no such file", code="F001") from None
-    except OSError as error:
-        raise AnnotationError(f"{path}: expected a readable file: {error.strerror}", code="F001") from None
+    raw = read_bytes(path)
     for encoding in encodings or ("utf-8-sig",):
         with suppress(UnicodeDecodeError):
             return raw.decode(encoding)

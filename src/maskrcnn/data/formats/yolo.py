@@ -16,9 +16,8 @@ from typing import NamedTuple
 
 from maskrcnn.data.dataset import Dataset
 from maskrcnn.data.formats import yolo_config, yolo_lines
-from maskrcnn.data.formats.drawings import Drawn, Page, assemble
-from maskrcnn.data.formats.labelme import SPLITS
-from maskrcnn.data.formats.place import Place
+from maskrcnn.data.formats.drafts import Draft, assemble, numbered
+from maskrcnn.data.formats.place import SPLITS, Place
 from maskrcnn.data.formats.reading import Reading
 from maskrcnn.data.images import IMAGE_SUFFIXES, header_size
 from maskrcnn.errors import AnnotationError, ImageError
@@ -138,28 +137,26 @@ def read(source: Path, reading: Reading) -> Dataset:
         )
     for _ in reading.each(_orphans(chosen, used), _refuse_orphan):
         pass
-    pages = list(reading.each(files.items(), lambda each: _page(*each, chosen, reading)))
-    return assemble(source, "yolo", pages, reading, _declared(chosen.names, pages))
+    drafts = list(reading.each(files.items(), lambda each: _draft(*each, chosen, reading)))
+    return assemble(source, "yolo", drafts, reading, _declared(chosen.names, drafts))
 
 
-def _page(picture: Path, label_file: Path | None, chosen: _Set, reading: Reading) -> Page:
+def _draft(picture: Path, label_file: Path | None, chosen: _Set, reading: Reading) -> Draft:
     inside = picture.is_relative_to(chosen.root)
     name = picture.relative_to(chosen.root).as_posix() if inside else picture.as_posix()
     size_hw = header_size(picture)
     if label_file is None:
-        return Page(name, picture, size_hw, [])
+        return Draft(name, picture, size_hw, [])
     labels = yolo_lines.Labels(label_file, size_hw, chosen.names)
-    drawn = reading.each(yolo_lines.lines(label_file), lambda line: labels.drawn(*line))
-    return Page(name, picture, size_hw, list(drawn))
+    things = reading.each(yolo_lines.lines(label_file), lambda line: labels.thing(*line))
+    return Draft(name, picture, size_hw, list(things), where=str(label_file))
 
 
-def _declared(names: Mapping[int, str], pages: Iterable[Page]) -> dict[int, str] | None:
+def _declared(names: Mapping[int, str], drafts: Iterable[Draft]) -> dict[int, str] | None:
     if names:
         return dict(names)
-    words = {each.class_name for page in pages for each in page.drawn if isinstance(each, Drawn)}
-    if not words or not all(word.isdecimal() for word in words):
-        return None
-    return {int(word): word for word in sorted(words, key=int)}
+    words = numbered(drafts).values()
+    return {int(word): word for word in sorted(words, key=int)} if all(map(str.isdecimal, words)) else None
 
 
 def _label_files(pictures: Sequence[Path]) -> dict[Path, Path | None]:
