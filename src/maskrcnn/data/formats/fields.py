@@ -17,18 +17,22 @@ _LARGEST_ID = 2**63 - 1
 _MOST_PIXELS = 1 << 30
 
 
-def read_bytes(path: Path) -> bytes:
-    """Read an annotation file.
+def read_bytes(path: Path, most: int | None = None) -> bytes:
+    """Read an annotation file, of at most so many bytes.
 
     Raises:
-        AnnotationError: It can't be read.
+        AnnotationError: It can't be read, or is larger.
     """
     try:
-        return path.read_bytes()
+        with path.open("rb") as file:
+            raw = file.read() if most is None else file.read(most + 1)
     except FileNotFoundError:
         raise AnnotationError(f"{path}: expected an annotation file, got no such file", code="F001") from None
     except OSError as error:
         raise AnnotationError(f"{path}: expected a readable file: {error.strerror}", code="F001") from None
+    if most is not None and len(raw) > most:
+        raise AnnotationError(f"{path}: expected at most {most >> 10} KiB, got more", code="F001")
+    return raw
 
 
 def load_json(path: Path) -> object:

@@ -22,13 +22,13 @@ class Line(NamedTuple):
     text: str
 
 
-def content(path: Path, *encodings: str) -> str:
-    """Read a text file in the first of these encodings that fits, UTF-8 where none is named.
+def content(path: Path, *encodings: str, most: int | None = None) -> str:
+    """Read a text file in the first of these encodings that fits, UTF-8 where none is named; of at most so many bytes.
 
     Raises:
-        AnnotationError: It can't be read or is no text.
+        AnnotationError: It can't be read, is larger, or is no text.
     """
-    raw = read_bytes(path)
+    raw = read_bytes(path, most)
     for encoding in encodings or ("utf-8-sig",):
         with suppress(UnicodeDecodeError):
             return raw.decode(encoding)

@@ -17,10 +17,12 @@ from typing import NamedTuple
 from maskrcnn.data.dataset import Dataset
 from maskrcnn.data.formats import yolo_config, yolo_lines
 from maskrcnn.data.formats.drafts import Draft, assemble, numbered
+from maskrcnn.data.formats.pictures import is_file, is_there
 from maskrcnn.data.formats.place import SPLITS, Place
 from maskrcnn.data.formats.reading import Reading
+from maskrcnn.data.formats.texts import lines
 from maskrcnn.data.images import IMAGE_SUFFIXES, header_size
-from maskrcnn.errors import AnnotationError, ImageError
+from maskrcnn.errors import AnnotationError, ImageError, few
 
 _PICTURES = frozenset({"images", "jpegimages"})
 _LABELS = frozenset({"labels", "labeltxt", "annotations"})
@@ -220,7 +222,7 @@ def _place(entry: str, bases: list[Path], where: str) -> Path:
     places = [base / spelled for spelled in (plain, plain.removeprefix("../")) for base in bases]
     if plain.lower().endswith(".txt"):
         places += yolo_config.nearest(plain, bases)
-    place = next((place for place in places if yolo_config.is_there(place)), None)
+    place = next((place for place in places if is_there(place)), None)
     if place is None:
         raise ImageError(f"{where}: expected a folder or a list of pictures, found no {entry}", code="P101")
     return place
@@ -236,16 +238,13 @@ def _pictures_in(folder: Path, deepest: int = _DEEPEST) -> Iterator[Path]:
 
 def _listed(source: Path, bases: list[Path]) -> list[Path]:
     """Return the pictures that a file lists, one a line, by paths that may be of another machine."""
-    try:
-        entries = source.read_bytes().decode("utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise AnnotationError(f"{source}: expected a list of pictures in UTF-8, got: {error}", code="F001") from None
-    named = [entry.strip() for entry in entries if entry.strip()]
+    named = [line.text for line in lines(source)]
     found = [next(iter(yolo_config.nearest(entry, bases)), None) for entry in named]
-    missing = [entry for entry, path in zip(named, found, strict=True) if path is None or not path.is_file()]
+    missing = [entry for entry, path in zip(named, found, strict=True) if path is None or not is_file(path)]
     if missing:
-        first = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")
-        raise ImageError(f"{source}: {len(missing)} of {len(named)} pictures are missing: {first}", code="P101")
+        raise ImageError(
+            f"{source}: {len(missing)} of {len(named)} pictures are missing: {few(missing, 3)}", code="P101"
+        )
     return [path for path in found if path is not None]
 
 

@@ -23,6 +23,7 @@ import numpy as np
 from maskrcnn.data.dataset import Rings
 from maskrcnn.data.formats.drafts import Thing
 from maskrcnn.data.formats.fields import numbers, whole
+from maskrcnn.data.formats.texts import content
 from maskrcnn.errors import AnnotationError
 
 _SLACK = 0.05
@@ -93,13 +94,7 @@ def lines(file: Path) -> list[tuple[int, list[str]]]:
     Raises:
         AnnotationError: It can't be read.
     """
-    try:
-        content = file.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise AnnotationError(f"{file}: expected text in UTF-8, got other bytes", code="F001") from None
-    except OSError as error:
-        raise AnnotationError(f"{file}: expected a readable file: {error.strerror}", code="F001") from None
-    split = [(i, line.split()) for i, line in enumerate(content.split("\n"), start=1)]
+    split = [(i, line.split()) for i, line in enumerate(content(file).split("\n"), start=1)]
     return [(i, words) for i, words in split if words and not words[0].lower().startswith(_DOTA_HEADER)]
 
 
