@@ -16,6 +16,8 @@ Sentences follow one pattern: what, expected this, got that, and a hint where on
 the annotation id. The command line prints that sentence and exits with status 2; `--debug` shows the traceback.
 """
 
+from collections.abc import Iterable
+
 
 class MaskRCNNError(Exception):
     """Any error raised on purpose by this package."""
@@ -65,3 +67,13 @@ class InputError(MaskRCNNError, ValueError):
 
 class OutputError(MaskRCNNError, OSError):
     """A result can't be written."""
+
+
+def few(names: Iterable[object], most: int) -> str:
+    """Name the first few in a sentence, with dots where there are more.
+
+    >>> few(["a", "b"], 2), few(["a", "b", "c"], 2)
+    ('a, b', 'a, b, ...')
+    """
+    listed = [str(name) for name in names]
+    return ", ".join(listed[:most]) + (", ..." if len(listed) > most else "")

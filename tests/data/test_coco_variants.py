@@ -465,3 +465,14 @@ def test_ten_thousand_random_polygons_have_the_pixels_of_pycocotools() -> None:
         )
         different += not np.array_equal(mask, wanted.astype(bool))
     assert different == 0
+
+
+def test_panoptic_files_give_way_to_the_instances_beside_them(tmp_path: Path) -> None:
+    picture(tmp_path / "a.png")
+    image = {"id": 1, "file_name": "a.png", "height": SIZE[0], "width": SIZE[1]}
+    things = [{"id": 1, "name": "a", "isthing": 1}]
+    dump(tmp_path / "annotations/instances_val.json", {"images": [image], "annotations": [], "categories": things})
+    segments = {"image_id": 1, "file_name": "a.png", "segments_info": []}
+    document = {"images": [image], "annotations": [segments], "categories": things}
+    dump(tmp_path / "annotations/panoptic_val.json", document)
+    assert open_dataset(tmp_path).format == "coco"

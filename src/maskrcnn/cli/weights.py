@@ -14,7 +14,7 @@ from rich.table import Table
 
 from maskrcnn.cli.settings import parse_setting
 from maskrcnn.cli.words import give, say
-from maskrcnn.errors import InputError
+from maskrcnn.errors import InputError, few
 from maskrcnn.zoo.download import place_of
 from maskrcnn.zoo.published import PUBLISHED, Published
 
@@ -98,13 +98,9 @@ def _facts(opened: Opened) -> Iterator[tuple[str, str]]:
 def _model_facts(config: ModelConfig) -> Iterator[tuple[str, str]]:
     yield "pyramid", f"{config.pyramid.channels} channels, {config.pyramid.norm} norm"
     yield "heads", f"boxes {config.box_head.kind}, masks {config.mask_head.convs} convolutions, RPN {config.rpn.depth}"
-    yield "classes", f"{len(config.classes)}: {_listed(config.classes, _MOST_CLASSES)}"
+    yield "classes", f"{len(config.classes)}: {few(config.classes, _MOST_CLASSES)}"
     picture = config.input
     yield "pictures", f"{picture.resize}, min_size {picture.min_size}, max_size {picture.max_size}"
-
-
-def _listed(names: Sequence[str], most: int) -> str:
-    return ", ".join(names[:most]) + (", ..." if len(names) > most else "")
 
 
 def _numbers(values: Sequence[float]) -> str:
@@ -117,7 +113,7 @@ def ignored_lines(ledger: Sequence[Entry]) -> list[str]:
     for name, outcome, reason in ledger:
         if outcome == "ignored":
             groups.setdefault(reason, []).append(name)
-    return [f"{len(names)} ({reason}): {_listed(names, _MOST_NAMES)}" for reason, names in groups.items()]
+    return [f"{len(names)} ({reason}): {few(names, _MOST_NAMES)}" for reason, names in groups.items()]
 
 
 # ---- convert
@@ -170,5 +166,5 @@ def run_conversion(source: str, out: Path, classes: str | None, settings: Sequen
         say(f"ignored: {line}")
     for note in done.notes:
         say(f"note: {note}")
-    say(f"classes: {_listed(done.config.classes, _MOST_CLASSES)}")
+    say(f"classes: {few(done.config.classes, _MOST_CLASSES)}")
     say(f"model: {out}")

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 
 from maskrcnn.data.dataset import Annotation, Dataset, Record
 from maskrcnn.data.views import View, annotations_of, head_of
-from maskrcnn.errors import InputError
+from maskrcnn.errors import InputError, few
 
 Classes = str | Mapping[str, str | Iterable[str]] | Iterable[str]
 """A mapping as text, as a dictionary of a new name to old ones, or as the names of the classes to keep."""
@@ -193,6 +193,5 @@ def _unknown(missing: Sequence[str], dataset: Dataset) -> InputError:
     wanted = missing[0].casefold()
     close = [wanted] if wanted in folded else difflib.get_close_matches(wanted, folded, n=3, cutoff=0.6)
     near = " or ".join(repr(folded[each]) for each in close)
-    listed = ", ".join(dataset.class_names[:10]) + (", ..." if len(dataset.class_names) > 10 else "")
-    hint = f"did you mean {near} for {missing[0]!r}?" if near else f"its classes are {listed}"
-    return InputError(f"classes: expected classes of {dataset.source}, got {', '.join(map(repr, missing[:5]))}; {hint}")
+    hint = f"did you mean {near} for {missing[0]!r}?" if near else f"its classes are {few(dataset.class_names, 10)}"
+    return InputError(f"classes: expected classes of {dataset.source}, got {few(map(repr, missing), 5)}; {hint}")

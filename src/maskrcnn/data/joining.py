@@ -19,7 +19,7 @@ from pathlib import Path
 
 from maskrcnn.data.classes import Classes, choose, names_of, parse_classes
 from maskrcnn.data.dataset import Annotation, Dataset, Record
-from maskrcnn.data.formats.drawings import ONLY_CLASS
+from maskrcnn.data.formats.drafts import ONLY_CLASS
 from maskrcnn.data.views import View, annotations_of, head_of
 from maskrcnn.errors import InputError
 

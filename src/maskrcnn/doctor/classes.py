@@ -15,6 +15,7 @@ import numpy as np
 from maskrcnn.data.dataset import Dataset
 from maskrcnn.data.findings import Finding
 from maskrcnn.doctor.columns import Columns
+from maskrcnn.errors import few
 
 BACKGROUND = frozenset({"background", "_background_", "__background__", "bg", "__ignore__", "_ignore_"})
 
@@ -112,8 +113,8 @@ class Tally:
                 yield self._about_set("C308", detail)
         unused = [name for name, count in zip(names, counts.tolist(), strict=True) if count == 0]
         if unused and counts.any():
-            listed = ", ".join(unused[:_NAMED]) + (", ..." if len(unused) > _NAMED else "")
-            yield self._about_set("C305", f"{len(unused):,} of {len(names):,} classes have no object: {listed}")
+            detail = f"{len(unused):,} of {len(names):,} classes have no object: {few(unused, _NAMED)}"
+            yield self._about_set("C305", detail)
         rare = [
             label for label in np.argsort(counts, kind="stable").tolist() if 0 < counts[label] * _RARE < counts.max()
         ]

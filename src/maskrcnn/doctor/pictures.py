@@ -15,6 +15,7 @@ from maskrcnn.data.findings import Finding
 from maskrcnn.data.images import IMAGE_SUFFIXES, read_image
 from maskrcnn.doctor.likeness import groups
 from maskrcnn.doctor.looking import THUMB, Look
+from maskrcnn.errors import few
 
 LARGE = 50_000_000
 """Pixels beyond which a picture is called oversized."""
@@ -199,19 +200,17 @@ class Album:
             members = sorted(number for number in distinct if number not in again)
             if len(members) < 2:
                 continue
-            listed = ", ".join(self.names[number] for number in members[:_NAMED])
-            more = ", ..." if len(members) > _NAMED else ""
-            first = self.names[members[0]]
-            yield self._about("S404", first, f"{len(members)} pictures look the same: {listed}{more}")
+            named = [self.names[number] for number in members]
+            yield self._about("S404", named[0], f"{len(members)} pictures look the same: {few(named, _NAMED)}")
             yield from self._fewer(members)
 
     def _fewer(self, members: list[int]) -> Iterator[Finding]:
         fullest = max(members, key=lambda number: self.objects[number])
         most, name = self.objects[fullest], self.names[fullest]
         for number in members:
-            few = self.objects[number]
-            if self.sizes[number] == self.sizes[fullest] and most - few >= 3 and few * 3 <= most:
-                detail = f"it has {_count(few)}; {name}, which looks the same, has {_count(most)}"
+            here = self.objects[number]
+            if self.sizes[number] == self.sizes[fullest] and most - here >= 3 and here * 3 <= most:
+                detail = f"it has {_count(here)}; {name}, which looks the same, has {_count(most)}"
                 yield self._about("S408", self.names[number], detail)
 
 

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskrcnn.data.formats.coco_results import Result, write_json
-from maskrcnn.errors import AnnotationError, InputError
+from maskrcnn.errors import AnnotationError, InputError, few
 from maskrcnn.evaluation.ground_truth import GroundTruth, Truth, from_coco, from_dataset
 from maskrcnn.ops.rle import Bitmap, decompress, encode
 
@@ -189,10 +189,9 @@ def _check(results: Sequence[Result], truth: GroundTruth, source: str) -> None:
         ids = Counter(result[key] for result in results)  # type: ignore[literal-required]
         unknown = {one: count for one, count in ids.items() if one not in known}
         if unknown:
-            shown = ", ".join(str(one) for one in sorted(unknown)[:5]) + (", ..." if len(unknown) > 5 else "")
             raise AnnotationError(
                 f"{source}: expected the {key} of {what} in the data, "
-                f"got others in {sum(unknown.values())} of {len(results)} records: {shown}"
+                f"got others in {sum(unknown.values())} of {len(results)} records: {few(sorted(unknown), 5)}"
             )
     for i, result in enumerate(results):
         size = list(truth.sizes_hw[result["image_id"]])

@@ -9,6 +9,7 @@ Letters: H, W height and width of the picture; h, w of the window.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple, TypedDict
 
 import numpy as np
@@ -61,6 +62,25 @@ def clip(bitmap: Bitmap, size_hw: tuple[int, int]) -> Bitmap:
     if x1 >= x2 or y1 >= y2:
         return EMPTY_BITMAP
     return Bitmap(x1, y1, bitmap.pixels[y1 - bitmap.y : y2 - bitmap.y, x1 - bitmap.x : x2 - bitmap.x])
+
+
+def overlaid(bitmaps: Iterable[Bitmap]) -> Bitmap:
+    """Return what is set in any of the bitmaps, in the smallest window that holds theirs.
+
+    >>> overlaid([Bitmap(3, 5, np.ones((1, 1), dtype=bool)), Bitmap(4, 5, np.ones((1, 1), dtype=bool))])
+    Bitmap(x=3, y=5, pixels=array([[ True,  True]]))
+    """
+    filled = [bitmap for bitmap in bitmaps if bitmap.pixels.size]
+    if not filled:
+        return EMPTY_BITMAP
+    x, y = min(each.x for each in filled), min(each.y for each in filled)
+    h = max(each.y + each.pixels.shape[0] for each in filled) - y
+    w = max(each.x + each.pixels.shape[1] for each in filled) - x
+    pixels = np.zeros((h, w), dtype=np.bool_)
+    for each in filled:
+        rows, columns = each.pixels.shape
+        pixels[each.y - y : each.y - y + rows, each.x - x : each.x - x + columns] |= each.pixels
+    return Bitmap(x, y, pixels)
 
 
 def bitmap_to_counts(bitmap: Bitmap, size_hw: tuple[int, int]) -> NDArray[np.int64]:

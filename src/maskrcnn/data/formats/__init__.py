@@ -40,7 +40,7 @@ from maskrcnn.data.formats import (
 from maskrcnn.data.formats.archives import unpacked
 from maskrcnn.data.formats.place import Place
 from maskrcnn.data.formats.reading import Fault, Pictures, Reading, refuse
-from maskrcnn.errors import AnnotationError, FormatError, InputError
+from maskrcnn.errors import AnnotationError, FormatError, InputError, few
 
 __all__ = ["FORMATS", "open_dataset"]
 
@@ -97,6 +97,9 @@ FORMATS: dict[str, Format] = {
 }
 """Every kind of annotation that is read, by the name that `--format` takes."""
 
+GIVES_WAY = {"coco-panoptic": "coco"}
+"""Of two kinds that are published together, the one that has to be asked for, and the one that is taken."""
+
 USUAL_NAMES = dict.fromkeys(via.USUAL_NAMES, "via")
 """Files whose name alone says what a folder is, whatever else lies in it."""
 
@@ -151,6 +154,7 @@ def _tried(place: Place) -> list[str]:
 def _recognise(place: Place, names: Iterable[str]) -> _Found:
     names = list(names)
     found = [_Found(source, name) for name in names for source in FORMATS[name].find(place)]
+    found = [each for each in found if GIVES_WAY.get(each.format) not in {other.format for other in found}]
     if len(found) > 1:
         raise _several(place, found)
     if found:
@@ -163,11 +167,10 @@ def _recognise(place: Place, names: Iterable[str]) -> _Found:
 def _several(place: Place, found: list[_Found]) -> AnnotationError:
     kinds = {each.format for each in found}
     if len(kinds) > 1:
-        listed = ", ".join(f"{each.format} ({each.source.name})" for each in found[:6])
-        return FormatError(f"{place.path}: expected one kind of annotation, got {listed}; choose one with --format")
-    listed = ", ".join(str(each.source.relative_to(place.path)) for each in found[:6])
-    more = ", ..." if len(found) > 6 else ""
-    return FormatError(f"{place.path}: expected one annotation file, got {listed}{more}; name the one to open")
+        got = few((f"{each.format} ({each.source.name})" for each in found), 6)
+        return FormatError(f"{place.path}: expected one kind of annotation, got {got}; choose one with --format")
+    got = few((each.source.relative_to(place.path) for each in found), 6)
+    return FormatError(f"{place.path}: expected one annotation file, got {got}; name the one to open")
 
 
 def _unknown(place: Place, names: list[str]) -> FormatError:
@@ -185,8 +188,7 @@ def _suffix(path: Path) -> str:
 def _outline(document: object) -> str:
     """Describe parsed JSON in a few words."""
     if isinstance(document, dict):
-        keys = ", ".join(repr(key) for key in list(document)[:4])
-        return f"an object with {keys}{', ...' if len(document) > 4 else ''}" if document else "an empty object"
+        return f"an object with {few(map(repr, document), 4)}" if document else "an empty object"
     first = document[0] if isinstance(document, list) and document else None
     if isinstance(first, dict) and {"image_id", "score"} <= first.keys():
         return "COCO results, which are detections and not annotations"

@@ -83,7 +83,7 @@ def read(source: Path, reading: Reading) -> Dataset:
     """
     segments = [path for path in deeply_listed(source, {".png"}) if path.stem.endswith(_SEGMENTS)]
     pictures = list(reading.each(segments, _picture))
-    return assemble(source, "ade20k", each_file(reading, pictures, partial(_draft, source)))
+    return assemble(source, "ade20k", each_file(reading, pictures, partial(_draft, source)), reading)
 
 
 def _picture(segments: Path) -> _Picture:

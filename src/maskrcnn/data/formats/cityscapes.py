@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskrcnn.data.dataset import Dataset
-from maskrcnn.data.formats.drafts import Draft, Thing, assemble
+from maskrcnn.data.formats.drafts import Draft, Thing, assemble, numbered
 from maskrcnn.data.formats.fields import expected, listing, load_json, mapping, number, polygon, text, whole
 from maskrcnn.data.formats.label_maps import each_file, read_ids, split
 from maskrcnn.data.formats.pairing import Pair, a_few, by_stem, check_size, deeply_listed, listed, missing
@@ -89,7 +89,8 @@ def read(source: Path, reading: Reading) -> Dataset:
         if found := _LABELS.fullmatch(path.name):
             labels.setdefault(found["stem"], path)
     pairs = list(reading.each(sorted(labels.items()), lambda item: _pair(*item, source)))
-    return assemble(source, "cityscapes", each_file(reading, pairs, _draft), EVALUATED)
+    drafts = each_file(reading, pairs, _draft)
+    return assemble(source, "cityscapes", drafts, reading, numbered(drafts, EVALUATED))
 
 
 def _pair(stem: str, labels: Path, source: Path) -> Pair:

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from maskrcnn.data.dataset import Box, Dataset
-from maskrcnn.data.formats.drawings import Drawn, Page, assemble, is_file
+from maskrcnn.data.formats.drafts import Draft, Thing, assemble
 from maskrcnn.data.formats.fields import expected, listing, mapping, number, text
-from maskrcnn.data.formats.pictures import locate
+from maskrcnn.data.formats.pictures import is_file, locate
 from maskrcnn.data.formats.place import Place
 from maskrcnn.data.formats.reading import Reading
 from maskrcnn.data.images import header_size
@@ -36,7 +36,6 @@ class _Sized(NamedTuple):
     """A box of which it is not known yet whether x and y are its middle or its corner."""
 
     name: str
-    where: str
     class_name: str
     x: float
     y: float
@@ -90,11 +89,11 @@ def read(source: Path, reading: Reading) -> Dataset:
     there = [each for each in zip(sheets, paths, strict=True) if is_file(each[1])]  # what is not is reported
     sized = list(reading.each(there, lambda each: (*each, header_size(each[1]))))
     place = _Sized.from_corner if _are_corners(sized) else _Sized.about_middle
-    pages = [
-        Page(sheet.name, path, size_hw, [Drawn(b.name, b.where, b.class_name, None, place(b)) for b in sheet.boxes])
+    drafts = [
+        Draft(sheet.name, path, size_hw, [Thing(b.name, b.class_name, None, place(b)) for b in sheet.boxes])
         for sheet, path, size_hw in sized
     ]
-    return assemble(source, "createml", pages, reading)
+    return assemble(source, "createml", drafts, reading)
 
 
 def _sheet(i: int, value: object, source: Path, reading: Reading) -> _Sheet:
@@ -116,7 +115,7 @@ def _box(i: int, value: object, picture: str) -> _Sized:
     x, y, w, h = (number(at.get(field), where, field) for field in ("x", "y", "width", "height"))
     if min(w, h) < 0:
         raise expected("a width and a height from 0 up", [w, h], where, "coordinates")
-    return _Sized(name, where, " ".join(label.split()), x, y, w, h)
+    return _Sized(name, " ".join(label.split()), x, y, w, h)
 
 
 def _are_corners(sized: Sequence[tuple[_Sheet, Path, tuple[int, int]]]) -> bool:

@@ -28,10 +28,10 @@ from numpy.typing import NDArray
 
 from maskrcnn.data.dataset import Box, Dataset, LeftOut, Rings, Runs, stated_or_header_size
 from maskrcnn.data.formats.curves import ellipse_ring, rectangle_ring
-from maskrcnn.data.formats.drawings import Drawn, Page, Skipped, assemble, boxes_as_outlines, locate_each, stated_size
-from maskrcnn.data.formats.fields import expected, number, numbers, polygon, shown, text, whole
-from maskrcnn.data.formats.pictures import locate
-from maskrcnn.data.formats.place import Place
+from maskrcnn.data.formats.drafts import Draft, Skipped, Thing, assemble, boxes_as_outlines
+from maskrcnn.data.formats.fields import expected, number, numbers, polygon, shown, stated_size, text, whole
+from maskrcnn.data.formats.pictures import locate, locate_each
+from maskrcnn.data.formats.place import Place, folders_up
 from maskrcnn.data.formats.reading import Reading
 from maskrcnn.data.formats.xml_nodes import Node, load_xml
 from maskrcnn.data.images import IMAGE_SUFFIXES
@@ -87,8 +87,8 @@ def read(source: Path, reading: Reading) -> Dataset:
     root = load_xml(source)
     if root.tag != "annotations":
         raise AnnotationError(f"{source}: expected <annotations>, got <{root.tag:.40}>")
-    pages, lost = _frames(root, source, reading) if root.all("track") else (_images(root, source, reading), [])
-    return assemble(source, "cvat", boxes_as_outlines(pages), reading, _declared(root), lost)
+    drafts, lost = _frames(root, source, reading) if root.all("track") else (_images(root, source, reading), [])
+    return assemble(source, "cvat", boxes_as_outlines(drafts), reading, _declared(root), lost)
 
 
 def _declared(root: Node) -> dict[int, str] | None:
@@ -106,14 +106,14 @@ def _class(name: str) -> str:
 # For images
 
 
-def _images(root: Node, source: Path, reading: Reading) -> list[Page]:
+def _images(root: Node, source: Path, reading: Reading) -> list[Draft]:
     seen: set[tuple[str, str]] = set()
     images = list(reading.each(root.all("image"), lambda node: _image(node, source, seen)))
-    here = source.parent
-    folders = [[here / "images" / image.subset, here / "images", here, here.parent / "images"] for image in images]
+    here, above = folders_up(source, 2)
+    folders = [[here / "images" / image.subset, here / "images", here, above / "images"] for image in images]
     names = [_spelled(image.name, own) for image, own in zip(images, folders, strict=True)]
     paths = locate_each(names, folders, source, reading)
-    return list(reading.each(zip(images, paths, strict=True), lambda each: _page(*each, reading)))
+    return list(reading.each(zip(images, paths, strict=True), lambda each: _draft(*each, reading)))
 
 
 def _image(node: Node, source: Path, seen: set[tuple[str, str]]) -> _Image:
@@ -136,25 +136,26 @@ def _spelled(name: str, folders: Sequence[Path]) -> str:
     return next(spellings, f"{name}.png")
 
 
-def _page(image: _Image, path: Path, reading: Reading) -> Page:
+def _draft(image: _Image, path: Path, reading: Reading) -> Draft:
     size_hw = stated_or_header_size(path, image.size_hw)
 
-    def drawn(item: tuple[int, Node]) -> Drawn | Skipped:
+    def thing(item: tuple[int, Node]) -> Thing | Skipped:
         i, node = item
         group = node.attributes.get("group_id", "0")
-        return _drawn(node, _Spot(f"{node.tag} {i}", image.where, size_hw), node, None if group == "0" else group)
+        return _thing(node, _Spot(f"{node.tag} {i}", image.where, size_hw), node, None if group == "0" else group)
 
-    shapes = list(reading.each(enumerate(image.node.children), drawn))
+    things = list(reading.each(enumerate(image.node.children), thing))
     if not image.subset:
-        return Page(image.name, path, size_hw, shapes)
-    return Page(f"{image.subset}/{image.name}", path, size_hw, shapes, {"subset": image.subset})
+        return Draft(image.name, path, size_hw, things)
+    name = f"{image.subset}/{image.name}"
+    return Draft(name, path, size_hw, things, columns={"subset": image.subset}, where=image.where)
 
 
 # For video
 
 
-def _frames(root: Node, source: Path, reading: Reading) -> tuple[list[Page], list[LeftOut]]:
-    """Make a page of every frame that lies there as a picture; shapes on other frames are left out."""
+def _frames(root: Node, source: Path, reading: Reading) -> tuple[list[Draft], list[LeftOut]]:
+    """Make a draft of every frame that lies there as a picture; shapes on other frames are left out."""
     tracks = [(track, shape) for track in root.all("track") for shape in track.children]
     shapes: dict[int, list[tuple[Node, Node]]] = {}
     for frame, each in reading.each(tracks, lambda each: (_frame_of(*each, source), each)):
@@ -163,21 +164,21 @@ def _frames(root: Node, source: Path, reading: Reading) -> tuple[list[Page], lis
     frames = _pictures(source) or _expected_pictures(sorted(shapes), source, reading)
     stated = _original_size(root, source)
 
-    def page(frame: _Frame) -> Page:
+    def draft(frame: _Frame) -> Draft:
         size_hw = stated_or_header_size(frame.path, stated)
         where = f"{source}: {frame.name}"
-        drawn = reading.each(
+        things = reading.each(
             shapes.get(frame.number, []),
-            lambda each: _drawn(each[1], _Spot(_track_name(each[0]), where, size_hw), each[0]),
+            lambda each: _thing(each[1], _Spot(_track_name(each[0]), where, size_hw), each[0]),
         )
-        return Page(frame.name, frame.path, size_hw, list(drawn))
+        return Draft(frame.name, frame.path, size_hw, list(things))
 
     lost = [
         LeftOut(source, _frame_name(number), _track_name(track), "there is no picture of this frame", "P101")
         for number in sorted(shapes.keys() - {frame.number for frame in frames})
         for track, _ in shapes[number]
     ]
-    return list(reading.each(frames, page)), lost
+    return list(reading.each(frames, draft)), lost
 
 
 def _expected_pictures(frames: Sequence[int], source: Path, reading: Reading) -> list[_Frame]:
@@ -233,7 +234,7 @@ class _Outline(NamedTuple):
     box: Box | None = None
 
 
-def _drawn(node: Node, spot: _Spot, labelled: Node, group: str | None = None) -> Drawn | Skipped:
+def _thing(node: Node, spot: _Spot, labelled: Node, group: str | None = None) -> Thing | Skipped:
     """Read a shape; its label stands in itself or, for video, in its track."""
     if node.tag in _SHAPELESS:
         return Skipped(spot.name, _SHAPELESS[node.tag])
@@ -243,7 +244,7 @@ def _drawn(node: Node, spot: _Spot, labelled: Node, group: str | None = None) ->
     if not label:
         raise AnnotationError(f"{spot.where}: label: expected a class, got nothing", code="C302")
     outline = _OUTLINES[node.tag](node, spot)
-    return Drawn(spot.name, spot.where, label, outline.shape, outline.box, group)
+    return Thing(spot.name, label, outline.shape, outline.box, group=group)
 
 
 def _number(node: Node, field: str, spot: _Spot) -> float:

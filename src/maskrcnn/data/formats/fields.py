@@ -1,4 +1,4 @@
-"""Values out of parsed JSON, checked; errors name the place, the field, what was expected and what is."""
+"""Files, parsed JSON and values out of it, checked; errors name the place, the field, what was expected and what is."""
 
 from __future__ import annotations
 
@@ -14,6 +14,25 @@ FARTHEST = 1_000_000.0
 """Largest coordinate, in pixels: drawing an outline takes time proportional to its length."""
 
 _LARGEST_ID = 2**63 - 1
+_MOST_PIXELS = 1 << 30
+
+
+def read_bytes(path: Path, most: int | None = None) -> bytes:
+    """Read an annotation file, of at most so many bytes.
+
+    Raises:
+        AnnotationError: It can't be read, or is larger.
+    """
+    try:
+        with path.open("rb") as file:
+            raw = file.read() if most is None else file.read(most + 1)
+    except FileNotFoundError:
+        raise AnnotationError(f"{path}: expected an annotation file, got no such file", code="F001") from None
+    except OSError as error:
+        raise AnnotationError(f"{path}: expected a readable file: {error.strerror}", code="F001") from None
+    if most is not None and len(raw) > most:
+        raise AnnotationError(f"{path}: expected at most {most >> 10} KiB, got more", code="F001")
+    return raw
 
 
 def load_json(path: Path) -> object:
@@ -22,12 +41,9 @@ def load_json(path: Path) -> object:
     Raises:
         AnnotationError: It can't be read or is not JSON.
     """
+    raw = read_bytes(path)
     try:
-        return json.loads(path.read_bytes())
-    except FileNotFoundError:
-        raise AnnotationError(f"{path}: expected an annotation file, got no such file", code="F001") from None
-    except OSError as error:
-        raise AnnotationError(f"{path}: expected a readable file: {error.strerror}", code="F001") from None
+        return json.loads(raw)
     except json.JSONDecodeError as error:
         raise AnnotationError(
             f"{path}: line {error.lineno}, column {error.colno}: expected JSON, got: {error.msg}", code="F001"
@@ -116,6 +132,20 @@ def whole(value: object, where: str, field: str, least: int = 0) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= _LARGEST_ID:
         raise expected(f"a whole number from {least} up", value, where, field)
     return value
+
+
+def stated_size(height: object, width: object, where: str) -> tuple[int, int] | None:
+    """Return the height and width that a file says; None where it says neither.
+
+    Raises:
+        AnnotationError: They are no whole numbers from 1 up, or those of no picture.
+    """
+    if height is None and width is None:
+        return None
+    h, w = (whole(number(side, where, name), where, name, 1) for name, side in (("height", height), ("width", width)))
+    if h * w > _MOST_PIXELS:
+        raise AnnotationError(f"{where}: expected at most {_MOST_PIXELS:,} pixels, got {h}x{w} (height x width)")
+    return h, w
 
 
 def numbers(value: object, where: str, field: str) -> NDArray[np.float64]:

@@ -31,7 +31,7 @@ from maskrcnn.data.dataset import Annotation, Box, Dataset, LeftOut, Record, Rin
 from maskrcnn.data.formats import features as outlines
 from maskrcnn.data.formats import rasters as grids
 from maskrcnn.data.formats.deferred import Deferred
-from maskrcnn.data.formats.drawings import ONLY_CLASS
+from maskrcnn.data.formats.drafts import ONLY_CLASS
 from maskrcnn.data.formats.features import Features, read_features
 from maskrcnn.data.formats.place import Place
 from maskrcnn.data.formats.rasters import Raster, affine, geo_library, locate_raster, reader
@@ -39,7 +39,7 @@ from maskrcnn.data.formats.reading import Reading
 from maskrcnn.data.formats.via_regions import CLASS_KEYS
 from maskrcnn.errors import AnnotationError
 from maskrcnn.ops.polygons import rasterise
-from maskrcnn.ops.rle import EMPTY_BITMAP, Bitmap, clip, trim
+from maskrcnn.ops.rle import Bitmap, clip, overlaid, trim
 
 _RASTER_FOLDERS = ("images", "rasters")
 _FEATURE_FOLDERS = ("labels", "vectors", "annotations", "geojson")
@@ -361,33 +361,15 @@ def draw_with_holes(parts: Sequence[Part], size_hw: tuple[int, int]) -> Runs:
         parts: Rings with their holes, in pixels.
         size_hw: Height and width of the picture.
     """
-    pieces = [_pierced(part, size_hw) for part in parts]
-    pieces = [piece for piece in pieces if piece.pixels.size]
-    if not pieces:
-        return Runs.of(EMPTY_BITMAP, size_hw)
-    x, y = min(piece.x for piece in pieces), min(piece.y for piece in pieces)
-    w = max(piece.x + piece.pixels.shape[1] for piece in pieces) - x
-    h = max(piece.y + piece.pixels.shape[0] for piece in pieces) - y
-    whole = np.zeros((h, w), dtype=np.bool_)
-    for piece in pieces:
-        _window(whole, (x, y), piece)[...] |= piece.pixels
-    return Runs.of(trim(Bitmap(x, y, whole)), size_hw)
+    return Runs.of(trim(overlaid(_pierced(part, size_hw) for part in parts)), size_hw)
 
 
 def _pierced(part: Part, size_hw: tuple[int, int]) -> Bitmap:
     filled = rasterise(part[:1], size_hw)
     pixels = filled.pixels.copy()
     for hole in part[1:]:
-        empty = clip(_moved(rasterise([hole], size_hw), -filled.x, -filled.y), pixels.shape)
-        _window(pixels, (0, 0), empty)[...] &= ~empty.pixels
+        x, y, hollow = rasterise([hole], size_hw)
+        x, y, hollow = clip(Bitmap(x - filled.x, y - filled.y, hollow), pixels.shape)
+        h, w = hollow.shape
+        pixels[y : y + h, x : x + w] &= ~hollow
     return Bitmap(filled.x, filled.y, pixels)
-
-
-def _moved(bitmap: Bitmap, x: int, y: int) -> Bitmap:
-    return Bitmap(bitmap.x + x, bitmap.y + y, bitmap.pixels)
-
-
-def _window(pixels: NDArray[np.bool_], origin: tuple[int, int], piece: Bitmap) -> NDArray[np.bool_]:
-    h, w = piece.pixels.shape
-    x, y = piece.x - origin[0], piece.y - origin[1]
-    return pixels[y : y + h, x : x + w]

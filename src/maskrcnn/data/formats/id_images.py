@@ -110,7 +110,7 @@ def read(source: Path, reading: Reading) -> Dataset:
     class_name = layout.class_name if layout else ONLY_CLASS
     pairs = list(reading.each(_across(layout) if layout else _within(source), _checked))
     drafts = each_file(reading, pairs, lambda pair: _draft(pair, class_name))
-    return assemble(source, "id-images", drafts)
+    return assemble(source, "id-images", drafts, reading)
 
 
 def _across(layout: _Layout) -> list[tuple[Path | None, Path | None]]:

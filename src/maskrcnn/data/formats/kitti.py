@@ -69,7 +69,7 @@ def read(source: Path, reading: Reading) -> Dataset:
 
     pairs = list(reading.each(labels, pair))
     drafts = each_file(reading, pairs, _masks) if instances else reading.each(pairs, partial(_boxes, reading))
-    return assemble(source, "kitti", drafts)
+    return assemble(source, "kitti", drafts, reading)
 
 
 def _masks(pair: Pair) -> Draft:

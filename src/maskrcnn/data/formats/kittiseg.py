@@ -61,7 +61,7 @@ def read(source: Path, reading: Reading) -> Dataset:
         ImageError: A file is missing or can't be read.
     """
     pairs = list(reading.each(lines(source), partial(_pair, source)))
-    return assemble(source, "kittiseg", each_file(reading, pairs, _draft), [ROAD])
+    return assemble(source, "kittiseg", each_file(reading, pairs, _draft), reading, {1: ROAD})
 
 
 def _pair(source: Path, line: Line) -> Pair:

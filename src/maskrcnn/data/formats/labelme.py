@@ -22,7 +22,7 @@ import io
 import math
 import os
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -31,21 +31,18 @@ from numpy.typing import NDArray
 
 from maskrcnn.data.dataset import Dataset, Rings, Runs, stated_or_header_size
 from maskrcnn.data.formats.curves import ellipse_ring, rectangle_ring
-from maskrcnn.data.formats.drawings import Drawn, Page, Skipped, assemble, is_file, locate_each, stated_size
-from maskrcnn.data.formats.fields import expected, listing, load_json, mapping, numbers, polygon, text
+from maskrcnn.data.formats.drafts import Draft, Skipped, Thing, assemble
+from maskrcnn.data.formats.fields import expected, listing, load_json, mapping, numbers, polygon, stated_size, text
 from maskrcnn.data.formats.mask_pictures import read_mask
+from maskrcnn.data.formats.pictures import is_file, locate_each
 from maskrcnn.data.formats.place import Place
 from maskrcnn.data.formats.reading import Reading
 from maskrcnn.data.images import natural_key, read_image, to_array
 from maskrcnn.errors import AnnotationError, ImageError
 from maskrcnn.ops.rle import Bitmap, clip
 
-SPLITS = frozenset({"train", "training", "val", "valid", "validation", "test", "testing"})
-"""Folders that are sets of their own, and not parts of one."""
-
 _SIGNS = (b'"shapes"', b'"imagePath"', b'"imageData"')
 _FEW = 4
-_DEEPEST = 8  # folders inside each other; links can make a circle
 _DEEPEST_LOOK = 3
 
 
@@ -71,7 +68,8 @@ def find(place: Place) -> list[Path]:
     files = _probable(place)
     if not place.is_folder:
         return [path for path in files if _recognises(place.json(path))]
-    return [place.path] if _holds(place, _DEEPEST_LOOK) else []
+    inner = place.walk(_DEEPEST_LOOK, _FEW)
+    return [place.path] if any(_recognises(each.json(path)) for each in inner for path in _probable(each)[:1]) else []
 
 
 def _probable(place: Place) -> list[Path]:
@@ -79,26 +77,8 @@ def _probable(place: Place) -> list[Path]:
     return [path for path in place.ending(".json")[:_FEW] if any(sign in place.head(path) for sign in _SIGNS)]
 
 
-def _holds(place: Place, deepest: int) -> bool:
-    if any(_recognises(place.json(path)) for path in _probable(place)[:1]):
-        return True
-    return deepest > 0 and any(_holds(Place(folder), deepest - 1) for folder in _parts(place.folders)[:_FEW])
-
-
-def _parts(folders: Sequence[Path]) -> list[Path]:
-    return [] if any(folder.name.lower() in SPLITS for folder in folders) else list(folders)
-
-
 def _recognises(document: object) -> bool:
     return isinstance(document, dict) and "shapes" in document and "imagePath" in document
-
-
-def _files(folder: Path, deepest: int = _DEEPEST) -> Iterator[Path]:
-    """Go through the JSON files of a folder and its parts that are LabelMe's."""
-    place = Place(folder)
-    yield from (path for path in place.ending(".json") if _is_one(path, place))
-    for part in _parts(place.folders) if deepest else ():
-        yield from _files(part, deepest - 1)
 
 
 def _is_one(path: Path, place: Place) -> bool:
@@ -123,7 +103,10 @@ def read(source: Path, reading: Reading) -> Dataset:
         ImageError: Pictures are missing, and there is no copy inside.
     """
     root = source if source.is_dir() else source.parent
-    files = sorted(_files(source), key=natural_key) if source.is_dir() else [source]
+    files = [source]
+    if source.is_dir():
+        ours = (path for place in Place(source).walk() for path in place.ending(".json") if _is_one(path, place))
+        files = sorted(ours, key=natural_key)
     file_of: dict[str, Path] = {}
     sheets = list(reading.each(files, lambda file: _once(_sheet(file, root, reading), file_of)))
     folders = [[root, sheet.file.parent, sheet.file.parent / "images", root / "images"] for sheet in sheets]
@@ -131,8 +114,8 @@ def read(source: Path, reading: Reading) -> Dataset:
     paths = locate_each(names, folders, source, replace(reading, pictures="optional"))
     gone = [i for i, path in enumerate(paths) if not is_file(path) and not sheets[i].has_picture]
     locate_each([names[i] for i in gone], [folders[i] for i in gone], source, reading)
-    pages = list(reading.each(zip(sheets, paths, strict=True), lambda each: _page(*each, reading)))
-    return assemble(source, "labelme", pages, reading)
+    drafts = list(reading.each(zip(sheets, paths, strict=True), lambda each: _draft(*each, reading)))
+    return assemble(source, "labelme", drafts, reading)
 
 
 def _sheet(file: Path, root: Path, reading: Reading) -> _Sheet:
@@ -153,7 +136,7 @@ def _once(sheet: _Sheet, file_of: dict[str, Path]) -> _Sheet:
     return sheet
 
 
-def _page(sheet: _Sheet, path: Path, reading: Reading) -> Page:
+def _draft(sheet: _Sheet, path: Path, reading: Reading) -> Draft:
     embedded = sheet.has_picture and not is_file(path)
     path, read_pixels = (sheet.file, read_embedded) if embedded else (path, read_image)
     if embedded and sheet.stated_hw is None:
@@ -163,10 +146,10 @@ def _page(sheet: _Sheet, path: Path, reading: Reading) -> Page:
         size_hw = stated_or_header_size(path, sheet.stated_hw)
     where = str(sheet.file)
     shapes = enumerate(listing(sheet.entry.get("shapes"), where, "shapes"))
-    drawn = list(reading.each(shapes, lambda item: _drawn(*item, where, size_hw)))
+    things = list(reading.each(shapes, lambda item: _thing(*item, where, size_hw)))
     flags = mapping(sheet.entry.get("flags") or {}, where, "flags")
     columns = {name: "yes" if value is True else "no" for name, value in flags.items()}
-    return Page(sheet.name, path, size_hw, drawn, columns, read_pixels)
+    return Draft(sheet.name, path, size_hw, things, columns=columns, read=read_pixels)
 
 
 def read_embedded(path: Path) -> NDArray[np.generic]:
@@ -219,7 +202,7 @@ class _Shape:
         return x1, y1, x2, y2
 
 
-def _drawn(i: int, value: object, file: str, size_hw: tuple[int, int]) -> Drawn | Skipped:
+def _thing(i: int, value: object, file: str, size_hw: tuple[int, int]) -> Thing | Skipped:
     name = f"shape {i}"
     where = f"{file}: {name}"
     fields = mapping(value, where, name)
@@ -234,7 +217,7 @@ def _drawn(i: int, value: object, file: str, size_hw: tuple[int, int]) -> Drawn 
     if not isinstance(label, str) or not label.strip():
         raise AnnotationError(f"{where}: label: expected a class, got {label!r:.40}", code="C302")
     group = fields.get("group_id")
-    return Drawn(name, where, " ".join(label.split()), shape, group=None if group is None else str(group)[:99])
+    return Thing(name, " ".join(label.split()), shape, group=None if group is None else str(group)[:99])
 
 
 def _polygon(shape: _Shape) -> Rings:

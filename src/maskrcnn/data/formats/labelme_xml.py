@@ -15,18 +15,18 @@ Letters: V corners of a ring.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from maskrcnn.data.dataset import Dataset, Rings, Runs, stated_or_header_size
-from maskrcnn.data.formats.drawings import Drawn, Page, Skipped, assemble, is_file, locate_each, stated_size
-from maskrcnn.data.formats.fields import number, text
-from maskrcnn.data.formats.labelme import SPLITS
+from maskrcnn.data.formats.drafts import Draft, Skipped, Thing, assemble
+from maskrcnn.data.formats.fields import number, stated_size, text
 from maskrcnn.data.formats.mask_pictures import read_mask
-from maskrcnn.data.formats.place import Place
+from maskrcnn.data.formats.pictures import is_file, locate_each
+from maskrcnn.data.formats.place import Place, folders_up
 from maskrcnn.data.formats.reading import Reading
 from maskrcnn.data.formats.xml_nodes import Node, load_xml
 from maskrcnn.data.images import natural_key
@@ -36,7 +36,6 @@ from maskrcnn.ops.rle import Bitmap, clip
 _FOLDERS = ("Annotations", "Images", "Masks")
 _SIGNS = (b"<polygon>", b"<segm>", b"<imagesize>", b"<sourceAnnotation>", b"<sourceImage>")
 _FEW = 4
-_DEEPEST = 8  # folders inside each other; links can make a circle
 _DEEPEST_LOOK = 2
 
 
@@ -52,27 +51,13 @@ def find(place: Place) -> list[Path]:
     if not place.is_folder:
         return [path for path in place.ending(".xml") if _recognises(place.head(path))]
     annotations = place.inside(_FOLDERS[0])
-    return [place.path] if _holds(annotations or place, _DEEPEST_LOOK if annotations else 0) else []
+    inner = annotations.walk(_DEEPEST_LOOK, _FEW) if annotations else [place]
+    heads = (each.head(path) for each in inner for path in each.ending(".xml")[:_FEW])
+    return [place.path] if any(map(_recognises, heads)) else []
 
 
 def _recognises(head: bytes) -> bool:
     return b"<annotation>" in head and b"<bndbox>" not in head and any(sign in head for sign in _SIGNS)
-
-
-def _holds(place: Place, deepest: int) -> bool:
-    if any(_recognises(place.head(path)) for path in place.ending(".xml")[:_FEW]):
-        return True
-    return deepest > 0 and any(_holds(Place(folder), deepest - 1) for folder in _parts(place)[:_FEW])
-
-
-def _parts(place: Place) -> list[Path]:
-    return [] if any(folder.name.lower() in SPLITS for folder in place.folders) else place.folders
-
-
-def _files(place: Place, deepest: int = _DEEPEST) -> Iterator[Path]:
-    yield from place.ending(".xml")
-    for folder in _parts(place) if deepest else ():
-        yield from _files(Place(folder), deepest - 1)
 
 
 def read(source: Path, reading: Reading) -> Dataset:
@@ -83,13 +68,14 @@ def read(source: Path, reading: Reading) -> Dataset:
         ImageError: Pictures are missing.
     """
     place = Place(source)
-    files = sorted(_files(place.inside(_FOLDERS[0]) or place), key=natural_key) if place.is_folder else [source]
+    inner = (place.inside(_FOLDERS[0]) or place).walk()
+    files = sorted((path for each in inner for path in each.ending(".xml")), key=natural_key)
     sheets = list(reading.each(files, _sheet))
     paths = locate_each(
         [sheet.name for sheet in sheets], [_beside(sheet.file, "Images") for sheet in sheets], source, reading
     )
-    pages = reading.each(zip(sheets, paths, strict=True), lambda each: _page(*each, reading))
-    return assemble(source, "labelme-xml", list(pages), reading)
+    drafts = reading.each(zip(sheets, paths, strict=True), lambda each: _draft(*each, reading))
+    return assemble(source, "labelme-xml", list(drafts), reading)
 
 
 def _sheet(file: Path) -> _Sheet:
@@ -103,24 +89,24 @@ def _beside(file: Path, kind: str) -> list[Path]:
     """List where the pictures or masks of an XML file lie: beside it, or in the tree beside `Annotations`."""
     parts = file.parent.absolute().parts
     if _FOLDERS[0] not in parts:
-        return [file.parent, file.parent.parent / kind]
+        return [file.parent, folders_up(file, 2)[-1] / kind]
     i = len(parts) - 1 - parts[::-1].index(_FOLDERS[0])
     tree = Path(*parts[:i], kind)
     return [tree.joinpath(*parts[i + 1 :]), tree, file.parent]
 
 
-def _page(sheet: _Sheet, path: Path, reading: Reading) -> Page:
+def _draft(sheet: _Sheet, path: Path, reading: Reading) -> Draft:
     where, root = str(sheet.file), sheet.root
     stated = stated_size(root.value("imagesize", "nrows"), root.value("imagesize", "ncols"), where)
     size_hw = stated_or_header_size(path, stated)
     folder = root.value("folder")
     objects = [(i, each) for i, each in enumerate(root.all("object")) if each.value("deleted") != "1"]
-    drawn = reading.each(objects, lambda item: _drawn(*item, sheet.file, size_hw))
+    things = reading.each(objects, lambda item: _thing(*item, sheet.file, size_hw))
     name = f"{folder}/{sheet.name}" if folder else sheet.name
-    return Page(name, path, size_hw, list(drawn), {"folder": folder} if folder else {})
+    return Draft(name, path, size_hw, list(things), columns={"folder": folder} if folder else {})
 
 
-def _drawn(i: int, node: Node, file: Path, size_hw: tuple[int, int]) -> Drawn | Skipped:
+def _thing(i: int, node: Node, file: Path, size_hw: tuple[int, int]) -> Thing | Skipped:
     name = f"object {node.value('id') or i}"
     where = f"{file}: {name}"
     outline, segm = node.first("polygon"), node.first("segm")
@@ -136,7 +122,7 @@ def _drawn(i: int, node: Node, file: Path, size_hw: tuple[int, int]) -> Drawn | 
     label = node.value("name")
     if label is None:
         raise AnnotationError(f"{where}: name: expected a class, got nothing", code="C302")
-    return Drawn(name, where, " ".join(label.split()), shape)
+    return Thing(name, " ".join(label.split()), shape)
 
 
 def _ring(outline: Node, where: str) -> Rings | str:

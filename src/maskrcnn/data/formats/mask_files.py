@@ -129,7 +129,9 @@ def read(source: Path, reading: Reading) -> Dataset:
     for picture, thing in each_file(reading, masks, _thing):
         things[picture].append(thing)
     sized = reading.each(pictures.values(), lambda path: (path, header_size(path)))
-    return assemble(source, "mask-files", [Draft(path.name, path, size_hw, things[path]) for path, size_hw in sized])
+    return assemble(
+        source, "mask-files", [Draft(path.name, path, size_hw, things[path]) for path, size_hw in sized], reading
+    )
 
 
 def _group(place: Place) -> _Group:

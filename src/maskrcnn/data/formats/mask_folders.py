@@ -77,7 +77,7 @@ def read(source: Path, reading: Reading) -> Dataset:
         Draft(picture.path.name, picture.path, picture.size_hw, of_picture.get(picture.path, []))
         for picture in pictures
     ]
-    return assemble(source, "mask-folders", drafts)
+    return assemble(source, "mask-folders", drafts, reading)
 
 
 def _picture(folder: Path) -> _Picture:

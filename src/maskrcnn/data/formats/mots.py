@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from maskrcnn.data.dataset import Dataset
-from maskrcnn.data.formats.drafts import Draft, Thing, assemble
+from maskrcnn.data.formats.drafts import Draft, Thing, assemble, numbered
 from maskrcnn.data.formats.label_maps import each_file, read_ids, split
 from maskrcnn.data.formats.pairing import Pair, a_few, deeply_listed, missing
 from maskrcnn.data.formats.place import Place
@@ -68,7 +68,7 @@ def read(source: Path, reading: Reading) -> Dataset:
 
     pairs = list(reading.each(deeply_listed(source / _INSTANCES, {".png"}), pair))
     drafts = each_file(reading, pairs, lambda pair: _draft(pair, source, names))
-    return assemble(source, "mots", drafts, list(names.values()))
+    return assemble(source, "mots", drafts, reading, numbered(drafts, names.values()))
 
 
 def _draft(pair: Pair, source: Path, names: Mapping[int, str]) -> Draft:

@@ -16,29 +16,25 @@ Letters: H, W height and width.
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from maskrcnn.data.dataset import Box, Dataset
-from maskrcnn.data.formats.drafts import Draft, Thing, assemble
+from maskrcnn.data.formats.drafts import Draft, Thing, assemble, numbered
 from maskrcnn.data.formats.fields import expected, number
 from maskrcnn.data.formats.label_maps import each_file, of_mask, read_mask
 from maskrcnn.data.formats.pairing import by_stem, check_size, deeply_listed, listed
-from maskrcnn.data.formats.pictures import locate
+from maskrcnn.data.formats.pictures import is_file, locate
 from maskrcnn.data.formats.place import Place
 from maskrcnn.data.formats.reading import Reading
-from maskrcnn.data.formats.texts import content
+from maskrcnn.data.formats.tables import Row, lists, rows
 from maskrcnn.data.images import header_size
 from maskrcnn.errors import AnnotationError, ImageError
 
@@ -46,17 +42,6 @@ _BOXES = re.compile(r"(?:oidv\d-)?(?P<split>\w+)-annotations-bbox\.csv")
 _SIDES = ("XMin", "YMin", "XMax", "YMax")
 _MOST_TIMES = 4  # as high and wide as its picture a mask may be
 _SAME_SHAPE = 0.02  # how much the ratio of width and height of a mask may differ from its picture's
-
-
-class _Row(NamedTuple):
-    where: str
-    cells: dict[str, str]
-
-    def cell(self, column: str) -> str:
-        value = self.cells.get(column, "").strip()
-        if not value:
-            raise expected("a value", None, self.where, column)
-        return value
 
 
 @dataclass(frozen=True)
@@ -91,12 +76,12 @@ def read(source: Path, reading: Reading) -> Dataset:
     found = _BOXES.fullmatch(source.name)
     names = _class_names(source)
     split = found["split"] if found else ""
-    boxes = list(reading.each(_rows(source), partial(_box, names)))
+    boxes = list(reading.each(rows(source), partial(_box, names)))
     files = _mask_files(source, split)
     masks = [
         mask
         for path in _siblings(source, rf"(?:oidv\d-)?{split}-annotations-object-segmentation\.csv")
-        for mask in reading.each(_rows(path), partial(_mask, names, files))
+        for mask in reading.each(rows(path), partial(_mask, names, files))
     ]
     of_picture = defaultdict[str, list[_Found]](list)
     for each in _joined(boxes, masks):
@@ -111,7 +96,8 @@ def read(source: Path, reading: Reading) -> Dataset:
         return Draft(path.name, path, size_hw, things, looked_for)
 
     placed = _placed(list(of_picture), source, split, reading)
-    return assemble(source, "open-images", each_file(reading, placed, draft), list(dict.fromkeys(names.values())))
+    drafts = each_file(reading, placed, draft)
+    return assemble(source, "open-images", drafts, reading, numbered(drafts, names.values()))
 
 
 # Tables
@@ -121,37 +107,25 @@ def _siblings(source: Path, pattern: str) -> list[Path]:
     return [path for path in listed(source.parent, {".csv"}) if re.fullmatch(pattern, path.name)]
 
 
-def _rows(path: Path) -> Iterator[_Row]:
-    """Read a table whose first line names its columns."""
-    with _as_table(path):
-        rows = csv.reader(io.StringIO(content(path)))
-        columns = next(rows, [])
-        for cells in rows:
-            if cells:
-                yield _Row(f"{path}: line {rows.line_num}", dict(zip(columns, cells, strict=False)))
-
-
-@contextmanager
-def _as_table(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except csv.Error as error:
-        raise AnnotationError(f"{path}: expected a CSV table, got: {error}", code="F001") from None
-
-
 def _class_names(source: Path) -> dict[str, str]:
     """Read which name every class id has; without a table the ids are the names."""
     names = {}
     for path in _siblings(source, r".*class-descriptions.*\.csv"):
-        with _as_table(path):
-            for row in csv.reader(io.StringIO(content(path))):
-                if len(row) >= 2 and row[0].startswith("/"):
-                    names[row[0].strip()] = row[1].strip() or row[0].strip()
+        for _, cells in lists(path):
+            if len(cells) >= 2 and cells[0].startswith("/"):
+                names[cells[0].strip()] = cells[1].strip() or cells[0].strip()
     return names
 
 
-def _class_name(row: _Row, names: Mapping[str, str]) -> str:
-    class_id = row.cell("LabelName")
+def _cell(row: Row, column: str) -> str:
+    value = row.cells.get(column, "").strip()
+    if not value:
+        raise expected("a value", None, row.where, column)
+    return value
+
+
+def _class_name(row: Row, names: Mapping[str, str]) -> str:
+    class_id = _cell(row, "LabelName")
     if names and class_id not in names:
         raise AnnotationError(
             f"{row.where}: LabelName: expected one of the class descriptions, got {class_id}", code="C301"
@@ -159,24 +133,26 @@ def _class_name(row: _Row, names: Mapping[str, str]) -> str:
     return names.get(class_id, class_id)
 
 
-def _box(names: Mapping[str, str], row: _Row) -> _Found:
+def _box(names: Mapping[str, str], row: Row) -> _Found:
     box = _corners(row, "")
     name = row.where.rsplit(": ", 1)[1]
-    return _Found(name, row.cell("ImageID"), _class_name(row, names), box, row.cells.get("IsGroupOf") == "1")
+    return _Found(name, _cell(row, "ImageID"), _class_name(row, names), box, row.cells.get("IsGroupOf") == "1")
 
 
-def _corners(row: _Row, prefix: str) -> Box:
-    x1, y1, x2, y2 = (number(row.cell(f"{prefix}{side}"), row.where, f"{prefix}{side}", 2.0) for side in _SIDES)
+def _corners(row: Row, prefix: str) -> Box:
+    x1, y1, x2, y2 = (number(_cell(row, f"{prefix}{side}"), row.where, f"{prefix}{side}", 2.0) for side in _SIDES)
     if x2 < x1 or y2 < y1:
         raise expected("a right and a lower side from the others up", [x1, y1, x2, y2], row.where, "box")
     return x1, y1, x2, y2
 
 
-def _mask(names: Mapping[str, str], files: Mapping[str, Path], row: _Row) -> _Found:
-    file = row.cell("MaskPath")
+def _mask(names: Mapping[str, str], files: Mapping[str, Path], row: Row) -> _Found:
+    file = _cell(row, "MaskPath")
     if file not in files:
         raise ImageError(f"{row.where}: MaskPath: expected a file {file}, found none", code="P101")
-    return _Found(f"mask {file}", row.cell("ImageID"), _class_name(row, names), _corners(row, "Box"), mask=files[file])
+    return _Found(
+        f"mask {file}", _cell(row, "ImageID"), _class_name(row, names), _corners(row, "Box"), mask=files[file]
+    )
 
 
 def _mask_files(source: Path, split: str) -> dict[str, Path]:
@@ -210,11 +186,11 @@ def _absent(
         return None
     absent = defaultdict[str, frozenset[str]](frozenset)
 
-    def parse(row: _Row) -> tuple[str, str] | None:
-        seen = number(row.cell("Confidence"), row.where, "Confidence", 1.0)
-        return (row.cell("ImageID"), _class_name(row, names)) if seen == 0 else None
+    def parse(row: Row) -> tuple[str, str] | None:
+        seen = number(_cell(row, "Confidence"), row.where, "Confidence", 1.0)
+        return (_cell(row, "ImageID"), _class_name(row, names)) if seen == 0 else None
 
-    for pair in (pair for path in tables for pair in reading.each(_rows(path), parse) if pair):
+    for pair in (pair for path in tables for pair in reading.each(rows(path), parse) if pair):
         absent[pair[0]] |= {pair[1]}
     return absent
 
@@ -229,7 +205,7 @@ def _placed(stems: Sequence[str], source: Path, split: str, reading: Reading) ->
     images = by_stem(path for folder in folders for path in listed(folder))
     names = [images[stem].name if stem in images else f"{stem}.jpg" for stem in stems]
     paths = locate(names, folders, source, replace(reading, pictures="required"))
-    return [(stem, path) for stem, path in zip(stems, paths, strict=True) if path.is_file()]
+    return [(stem, path) for stem, path in zip(stems, paths, strict=True) if is_file(path)]
 
 
 def _thing(found: _Found, size_hw: tuple[int, int], picture: Path) -> Thing:

@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
+from maskrcnn.data.formats.place import Place
 from maskrcnn.data.images import IMAGE_SUFFIXES, header_size, natural_key
 from maskrcnn.errors import AnnotationError, ImageError
 
@@ -28,12 +29,7 @@ def a_few(folder: Path) -> list[Path]:
 
 def listed(folder: Path, suffixes: Iterable[str] = IMAGE_SUFFIXES) -> list[Path]:
     """List the visible files of these suffixes in a folder, 2 before 10; nothing where there is no such folder."""
-    try:
-        with os.scandir(folder) as entries:
-            paths = [Path(entry) for entry in entries if not entry.name.startswith(".") and entry.is_file()]
-    except OSError:
-        return []
-    return sorted((path for path in paths if path.suffix.lower() in suffixes), key=natural_key)
+    return Place(folder).ending(*suffixes) if folder.is_dir() else []
 
 
 def deeply_listed(folder: Path, suffixes: Iterable[str] = IMAGE_SUFFIXES) -> list[Path]:

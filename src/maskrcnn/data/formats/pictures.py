@@ -6,12 +6,13 @@ import os
 import sys
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path, PureWindowsPath
 from typing import overload
 
 from maskrcnn.data.columns import Texts
 from maskrcnn.data.formats.reading import Reading, refuse
-from maskrcnn.errors import ImageError
+from maskrcnn.errors import ImageError, few
 
 _FEW = 64  # names for which a folder is not listed
 
@@ -59,7 +60,23 @@ def locate(names: Sequence[str], folders: Iterable[Path], source: Path, reading:
     return list(places(names, folders, source, reading))
 
 
-def _as_it_is(name: str) -> Sequence[str]:
+def locate_each(names: Sequence[str], folders: Sequence[Sequence[Path]], source: Path, reading: Reading) -> list[Path]:
+    """Find pictures of which each has folders of its own.
+
+    Raises:
+        ImageError: Pictures are missing and required.
+    """
+    lenient = replace(reading, pictures="optional")
+    paths = [locate([name], own, source, lenient)[0] for name, own in zip(names, folders, strict=True)]
+    missing = [i for i, path in enumerate(paths) if not is_file(path)]
+    if missing and reading.pictures == "required":
+        everywhere = [folder for i in missing for folder in folders[i]]
+        locate([names[i] for i in missing], everywhere, source, reading)
+    return paths
+
+
+def as_it_is(name: str) -> Sequence[str]:
+    """Give the name under which a picture lies, where that is the one that a file says."""
     return (name,)
 
 
@@ -68,7 +85,7 @@ def places(
     folders: Iterable[Path],
     source: Path,
     reading: Reading,
-    spellings: Callable[[str], Sequence[str]] = _as_it_is,
+    spellings: Callable[[str], Sequence[str]] = as_it_is,
 ) -> Places:
     """Find each picture as `locate` does, for many pictures: each folder is listed once, and paths are not kept.
 
@@ -82,7 +99,7 @@ def places(
     Raises:
         ImageError: Pictures are missing and required.
     """
-    present = [folder for folder in dict.fromkeys([*folders, source.parent]) if _is(folder, Path.is_dir)]
+    present = [folder for folder in dict.fromkeys([*folders, source.parent]) if is_there(folder, Path.is_dir)]
     listing = _Listing(len(names) > _FEW)
     found = [_find(spellings(name), present, listing) for name in names]
     missing = [name for name, place in zip(names, found, strict=True) if place is None]
@@ -98,9 +115,8 @@ def _report(missing: Sequence[str], of: int, looked_in: Sequence[Path], source: 
         for name in missing:
             reading.fault(ImageError(f"{source}: {name}: expected a picture, found none in {folders}", code="P101"))
         return
-    first = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")
     raise ImageError(
-        f"{source}: {len(missing)} of {of} pictures are missing: {first}; looked in {folders}", code="P101"
+        f"{source}: {len(missing)} of {of} pictures are missing: {few(missing, 3)}; looked in {folders}", code="P101"
     )
 
 
@@ -140,7 +156,7 @@ class _Listing:
     def has(self, folder: Path, name: str) -> bool:
         """Say whether a folder has a file of this name, which may have folders in it."""
         if not self._read_folders:
-            return _is(folder / name, Path.is_file)
+            return is_file(folder / name)
         inner, last = str(folder), name
         if "/" in name or os.sep in name:
             inner, last = os.path.split(os.path.join(inner, name))  # noqa: PTH118  # many times faster than Path
@@ -150,7 +166,7 @@ class _Listing:
             return True
         if self._agreed[inner] >= _FEW:
             return False
-        found = _is(folder / name, Path.is_file)
+        found = is_file(folder / name)
         self._agreed[inner] += -sys.maxsize if found else 1
         return found
 
@@ -163,8 +179,14 @@ def _files(folder: str) -> frozenset[str]:
         return frozenset()
 
 
-def _is(path: Path, kind: Callable[[Path], bool]) -> bool:
+def is_there(path: Path, kind: Callable[[Path], bool] = Path.exists) -> bool:
+    """Say whether a path that a file names is there; what can be no name, such as a very long one, is not."""
     try:
         return kind(path)
-    except OSError:  # a name that no file can have, such as a very long one
+    except (OSError, ValueError):
         return False
+
+
+def is_file(path: Path) -> bool:
+    """Say whether a path that a file names is a file that is there."""
+    return is_there(path, Path.is_file)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 
@@ -10,6 +11,23 @@ from maskrcnn.data.formats.fields import load_json
 from maskrcnn.data.formats.json_stream import is_large, outline
 from maskrcnn.data.images import natural_key
 from maskrcnn.errors import AnnotationError
+
+SPLITS = frozenset({"train", "training", "val", "valid", "validation", "test", "testing"})
+"""Folders that are sets of their own, and not parts of one."""
+
+_DEEPEST = 8  # folders inside each other; links can make a circle
+
+
+def folders_up(path: Path, count: int) -> list[Path]:
+    """List the folder that a file or folder lies in, the one above it, and so on.
+
+    A relative path may not name them: above `annotations.json` are `.` and the folder that `.` lies in.
+    """
+    found: list[Path] = []
+    for _ in range(count):
+        path = Path(os.path.abspath(path)).parent if path.name in ("", "..") else path.parent  # noqa: PTH100
+        found.append(path)
+    return found
 
 
 class Place:
@@ -34,16 +52,36 @@ class Place:
     @cached_property
     def files(self) -> list[Path]:
         """The file itself, or the visible files that lie directly in the folder, 2 before 10."""
-        return [self.path] if not self.is_folder else [path for path in self._inner if path.is_file()]
+        return self._inner[0]
 
     @cached_property
     def folders(self) -> list[Path]:
         """The visible folders that lie directly in the folder, 2 before 10."""
-        return [path for path in self._inner if path.is_dir()] if self.is_folder else []
+        return self._inner[1]
 
     @cached_property
-    def _inner(self) -> list[Path]:
-        return sorted((p for p in self.path.iterdir() if not p.name.startswith(".")), key=natural_key)
+    def _inner(self) -> tuple[list[Path], list[Path]]:
+        if not self.is_folder:
+            return [self.path], []
+        try:
+            with os.scandir(self.path) as entries:
+                seen = [(Path(entry), entry.is_dir(), entry.is_file()) for entry in entries if entry.name[0] != "."]
+        except OSError:  # such as a folder that nobody may look into
+            return [], []
+        seen.sort(key=lambda each: natural_key(each[0]))
+        return [path for path, _, is_file in seen if is_file], [path for path, is_dir, _ in seen if is_dir]
+
+    def walk(self, deepest: int = _DEEPEST, most: int | None = None) -> Iterator[Place]:
+        """Go through the folder and those inside; not where these are sets of their own, as `train` and `val` are.
+
+        Args:
+            deepest: How many folders inside each other.
+            most: How many of each folder; None for all.
+        """
+        yield self
+        if deepest and not any(folder.name.lower() in SPLITS for folder in self.folders):
+            for folder in self.folders[:most]:
+                yield from Place(folder).walk(deepest - 1, most)
 
     def inside(self, name: str) -> Place | None:
         """Return the folder of this name in the folder, or None."""

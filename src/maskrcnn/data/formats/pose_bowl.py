@@ -13,7 +13,6 @@ References: drivendata.org, competition 260 (spacecraft detection).
 
 from __future__ import annotations
 
-import csv
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -27,21 +26,23 @@ from maskrcnn.data.formats.fields import expected, number, text
 from maskrcnn.data.formats.pictures import locate
 from maskrcnn.data.formats.place import Place
 from maskrcnn.data.formats.reading import Reading, refuse
+from maskrcnn.data.formats.tables import Row, rows
 from maskrcnn.data.images import IMAGE_SUFFIXES, header_size, natural_key, read_alpha
-from maskrcnn.errors import AnnotationError, ImageError
+from maskrcnn.errors import AnnotationError, ImageError, few
 from maskrcnn.ops.rle import Bitmap, trim
 
 OPAQUE = 128
 """Alpha from which on a pixel belongs to the object: it covers half of the pixel or more."""
 
-ONLY_CLASS = "spacecraft"
+SPACECRAFT = "spacecraft"
+"""The class where no type is known; with its number the name of every type."""
 
 _BOX = ("xmin", "ymin", "xmax", "ymax")
 _CUTOUTS = "no_background"
 _LEAST_OVERLAP = 0.5
 _PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
 
-_Row = Mapping[str, str | None]
+_Cells = Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class _Picture:
     @property
     def class_name(self) -> str:
         craft = self.columns.get("spacecraft_id")
-        return ONLY_CLASS if craft is None else f"{ONLY_CLASS} {craft}"
+        return SPACECRAFT if craft is None else f"{SPACECRAFT} {craft}"
 
 
 def find(place: Place) -> list[Path]:
@@ -128,41 +129,29 @@ def _cutouts(source: Path) -> dict[str, Path]:
 # Tables
 
 
-def _rows(path: Path) -> list[_Row]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, skipinitialspace=True)
-            return [{key.strip(): cell for key, cell in row.items() if key is not None} for row in reader]
-    except OSError as error:
-        raise AnnotationError(f"{path}: expected a readable file: {error.strerror}", code="F001") from None
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise AnnotationError(f"{path}: expected a CSV table in UTF-8, got: {error}", code="F001") from None
-
-
-def _by_id(path: Path, reading: Reading) -> dict[str, _Row]:
+def _by_id(path: Path, reading: Reading) -> dict[str, _Cells]:
     """Read a table of one row a picture."""
-    found: dict[str, _Row] = {}
+    found: dict[str, _Cells] = {}
 
-    def parse(numbered: tuple[int, _Row]) -> None:
-        line, row = numbered
-        picture = text(row.get("image_id"), f"{path}: line {line}", "image_id")
+    def parse(row: Row) -> None:
+        picture = text(row.cells.get("image_id"), row.where, "image_id")
         if picture in found:
-            raise AnnotationError(f"{path}: line {line}: expected one row for {picture}, got a second one", code="F004")
-        found[picture] = row
+            raise AnnotationError(f"{row.where}: expected one row for {picture}, got a second one", code="F004")
+        found[picture] = row.cells
 
-    for _ in reading.each(enumerate(_rows(path), start=2), parse):
+    for _ in reading.each(rows(path), parse):
         pass
     return found
 
 
-def _metadata(source: Path, reading: Reading) -> dict[str, _Row] | None:
+def _metadata(source: Path, reading: Reading) -> dict[str, _Cells] | None:
     """Read the table that says the type of each picture; None where there is none."""
     beside = source.with_name(source.name.replace("labels", "metadata"))
     return _by_id(beside, reading) if beside != source and beside.is_file() else None
 
 
-def _pictures(source: Path, known: Mapping[str, _Row] | None, reading: Reading) -> Iterator[_Picture]:
-    def parse(item: tuple[str, _Row]) -> _Picture:
+def _pictures(source: Path, known: Mapping[str, _Cells] | None, reading: Reading) -> Iterator[_Picture]:
+    def parse(item: tuple[str, _Cells]) -> _Picture:
         picture, row = item
         where = f"{source}: {picture}"
         if known is not None and picture not in known:
@@ -176,18 +165,17 @@ def _pictures(source: Path, known: Mapping[str, _Row] | None, reading: Reading) 
     return reading.each(_by_id(source, reading).items(), parse)
 
 
-def _box(row: _Row, where: str) -> Box:
+def _box(row: _Cells, where: str) -> Box:
     x1, y1, x2, y2 = (number(row.get(side), where, side) for side in _BOX)
     if x2 < x1 or y2 < y1:
         raise expected("xmin, ymin, xmax and ymax, each not before its partner", (x1, y1, x2, y2), where, "the box")
     return x1, y1, x2, y2
 
 
-def _report_boxless(known: Mapping[str, _Row], boxed: set[str], source: Path, reading: Reading) -> None:
+def _report_boxless(known: Mapping[str, _Cells], boxed: set[str], source: Path, reading: Reading) -> None:
     lacking = [picture for picture in known if picture not in boxed]
     if reading.fault is refuse and len(lacking) > 1:
-        first = ", ".join(lacking[:3]) + (", ..." if len(lacking) > 3 else "")
-        raise AnnotationError(f"{source}: {len(lacking)} pictures of the metadata have no box: {first}")
+        raise AnnotationError(f"{source}: {len(lacking)} pictures of the metadata have no box: {few(lacking, 3)}")
     for picture in lacking:
         reading.fault(AnnotationError(f"{source}: {picture}: expected a box, got none; the metadata name it"))
 
@@ -195,12 +183,12 @@ def _report_boxless(known: Mapping[str, _Row], boxed: set[str], source: Path, re
 def _classes(pictures: Sequence[_Picture]) -> tuple[tuple[str, ...], tuple[int, ...]]:
     """Return the class names and their ids: the types' own numbers where all have one."""
     types = sorted({picture.class_name for picture in pictures}, key=lambda name: natural_key(Path(name)))
-    numbers = [name.removeprefix(ONLY_CLASS).strip() for name in types]
+    numbers = [name.removeprefix(SPACECRAFT).strip() for name in types]
     if all(each.isascii() and each.isdigit() and len(each) < 10 for each in numbers):
         ids = tuple(int(each) for each in numbers)
         if len(set(ids)) == len(ids):
             return tuple(types), ids
-    return tuple(types) or (ONLY_CLASS,), tuple(range(1, max(len(types), 1) + 1))
+    return tuple(types) or (SPACECRAFT,), tuple(range(1, max(len(types), 1) + 1))
 
 
 def silhouette(path: Path, size_hw: tuple[int, int], box: Box, where: str) -> Runs:

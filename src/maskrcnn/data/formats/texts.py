@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from maskrcnn.data.formats.fields import read_bytes
 from maskrcnn.errors import AnnotationError
 
 
@@ -21,18 +22,13 @@ class Line(NamedTuple):
     text: str
 
 
-def content(path: Path, *encodings: str) -> str:
-    """Read a text file in the first of these encodings that fits, UTF-8 where none is named.
+def content(path: Path, *encodings: str, most: int | None = None) -> str:
+    """Read a text file in the first of these encodings that fits, UTF-8 where none is named; of at most so many bytes.
 
     Raises:
-        AnnotationError: It can't be read or is no text.
+        AnnotationError: It can't be read, is larger, or is no text.
     """
-    try:
-        raw = path.read_bytes()
-    except FileNotFoundError:
-        raise AnnotationError(f"{path}: expected a text file, got no such file", code="F001") from None
-    except OSError as error:
-        raise AnnotationError(f"{path}: expected a readable file: {error.strerror}", code="F001") from None
+    raw = read_bytes(path, most)
     for encoding in encodings or ("utf-8-sig",):
         with suppress(UnicodeDecodeError):
             return raw.decode(encoding)

@@ -34,10 +34,12 @@ from numpy.typing import NDArray
 from maskrcnn.data.dataset import Annotation, Box, Dataset, Record, Runs, sift
 from maskrcnn.data.formats.crc32c import crc32c
 from maskrcnn.data.formats.deferred import Deferred
-from maskrcnn.data.formats.place import Place
+from maskrcnn.data.formats.drafts import ONLY_CLASS
+from maskrcnn.data.formats.place import Place, folders_up
 from maskrcnn.data.formats.reading import Reading
+from maskrcnn.data.formats.texts import lines
 from maskrcnn.data.images import to_array
-from maskrcnn.errors import AnnotationError, ImageError
+from maskrcnn.errors import AnnotationError, ImageError, few
 from maskrcnn.ops.rle import Bitmap, trim
 
 SUFFIXES = (".tfrecord", ".tfrecords", ".record")
@@ -110,7 +112,7 @@ def _files(source: Path) -> list[Path]:
     missing = [path.name for path in files if not path.is_file()]
     if missing:
         raise AnnotationError(
-            f"{source}: expected {len(files)} files, {len(missing)} are missing: {', '.join(missing[:3])}", code="F001"
+            f"{source}: expected {len(files)} files, {len(missing)} are missing: {few(missing, 3)}", code="F001"
         )
     return files
 
@@ -225,7 +227,7 @@ def _picture(span: _Span, reading: Reading) -> _Picture:
     where = f"{span.path}: record at {span.offset}"
     example = _example(_content(span), where)
     if "image/encoded" not in example:
-        raise AnnotationError(f"{where}: expected image/encoded, got {', '.join(sorted(example)[:4]) or 'nothing'}")
+        raise AnnotationError(f"{where}: expected image/encoded, got {few(sorted(example), 4) or 'nothing'}")
     name = _text(example, "image/filename") or _text(example, "image/source_id") or f"record at {span.offset}"
     size_hw = _size(example, f"{where} ({name})")
     if reading.pictures == "required":
@@ -307,23 +309,20 @@ def _number(each: _Object, classes: Mapping[int, str], where: str) -> int:
 
 def _label_map(source: Path) -> dict[int, str]:
     """Read the label map beside a file or above it; empty where there is none."""
-    for folder in (source.parent, source.parent.parent):
+    for folder in folders_up(source, 2):
         maps = sorted(folder.glob("*.pbtxt"))
         if len(maps) > 1:
-            listed = ", ".join(path.name for path in maps[:4])
-            raise AnnotationError(f"{source}: expected one label map beside it, got {listed}", code="F006")
+            got = few((path.name for path in maps), 4)
+            raise AnnotationError(f"{source}: expected one label map beside it, got {got}", code="F006")
         if maps:
             return _parse_label_map(maps[0])
     return {}
 
 
 def _parse_label_map(path: Path) -> dict[int, str]:
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise AnnotationError(f"{path}: expected a label map in UTF-8, got: {error}", code="F001") from None
     found: dict[int, str] = {}
-    for item in _ITEM.findall("\n".join(line for line in lines if not line.lstrip().startswith("#"))):
+    told = "\n".join(line.text for line in lines(path) if not line.text.startswith("#"))
+    for item in _ITEM.findall(told):
         fields = {name: number or double or single for name, number, double, single in _FIELD.findall(item)}
         name = fields.get("display_name") or fields.get("name")
         if not fields.get("id", "").isdigit() or not name:
@@ -343,7 +342,7 @@ def _stated_classes(objects: Sequence[_Object]) -> dict[int, str]:
     numbers = sorted({each.number for each in objects if each.number > 0})
     pairs = {(each.number, each.text) for each in objects if each.text and each.number > 0}
     if not texts:
-        return {number: f"class {number}" for number in numbers} or {1: "object"}
+        return {number: f"class {number}" for number in numbers} or {1: ONLY_CLASS}
     by_number = dict(pairs)
     if len(pairs) == len(by_number) == len(set(by_number.values())) == len(texts):
         return by_number

@@ -14,10 +14,10 @@ from pathlib import Path
 
 from maskrcnn.data.dataset import Dataset, Rings
 from maskrcnn.data.formats import via3, via_csv
-from maskrcnn.data.formats.drawings import Drawn, Page, Skipped, assemble, is_file
+from maskrcnn.data.formats.drafts import Draft, Skipped, Thing, assemble
 from maskrcnn.data.formats.fields import listing, mapping, text
-from maskrcnn.data.formats.pictures import locate
-from maskrcnn.data.formats.place import Place
+from maskrcnn.data.formats.pictures import is_file, locate
+from maskrcnn.data.formats.place import Place, folders_up
 from maskrcnn.data.formats.reading import Reading
 from maskrcnn.data.formats.via_regions import Entry, Once, Region, class_of, find_class_key, parse_region
 from maskrcnn.data.images import header_size
@@ -85,8 +85,8 @@ def read(source: Path, reading: Reading, class_key: str | None = None) -> Datase
             one, or several attributes could be the class.
         ImageError: Pictures are missing or broken.
     """
-    here = source.parent
-    folders = [here, here / "images", here.parent / "images", here.parent]
+    here, above = folders_up(source, 2)
+    folders = [here, here / "images", above / "images", above]
     if source.suffix.lower() == ".csv":
         entries = via_csv.entries(source, reading)
     else:
@@ -99,19 +99,19 @@ def read(source: Path, reading: Reading, class_key: str | None = None) -> Datase
     key = find_class_key(objects, source) if class_key is None else class_key
     paths = locate([entry.name for entry in entries], folders, source, replace(reading, pictures="required"))
 
-    def page(entry: Entry, path: Path) -> Page:
-        drawn = reading.each(entry.regions, lambda region: _drawn(region, key))
-        return Page(entry.name, path, header_size(path), list(drawn))
+    def draft(entry: Entry, path: Path) -> Draft:
+        things = reading.each(entry.regions, lambda region: _thing(region, key))
+        return Draft(entry.name, path, header_size(path), list(things))
 
     there = [each for each in zip(entries, paths, strict=True) if is_file(each[1])]  # what is not is reported
-    pages = reading.each(there, lambda each: page(*each))
-    return assemble(source, "via", pages, reading)
+    drafts = reading.each(there, lambda each: draft(*each))
+    return assemble(source, "via", drafts, reading)
 
 
-def _drawn(region: Region, key: str | None) -> Drawn | Skipped:
+def _thing(region: Region, key: str | None) -> Thing | Skipped:
     if isinstance(region.shape, str):
         return Skipped(region.name, region.shape)
-    return Drawn(region.name, region.where, class_of(region, key), region.shape)
+    return Thing(region.name, class_of(region, key), region.shape)
 
 
 def _named_folders(root: dict[str, object], here: Path) -> list[Path]:

@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 from maskrcnn.data.formats.fields import expected, mapping, text
 from maskrcnn.data.formats.reading import Reading
+from maskrcnn.data.formats.texts import content
 from maskrcnn.data.formats.via_regions import Entry, Once, Region, parse_region
 from maskrcnn.errors import AnnotationError, FormatError
 
@@ -95,16 +96,16 @@ def _json(cell: str, where: str, field: str) -> dict[str, object]:
 
 
 def _lines(source: Path) -> Iterator[_Line]:
-    content = _text(source)
-    if content.startswith("# Exported") or _VIA3.decode() in content[:4096]:
+    told = content(source)
+    if told.startswith("# Exported") or _VIA3.decode() in told[:4096]:
         raise FormatError(
             f"{source}: expected a CSV export of VIA 1 or 2, got one of VIA 3; save the project of VIA 3 as JSON "
             "and open that"
         )
-    delimiter = ";" if ";" in content.split("\n", 1)[0] else ","
+    delimiter = ";" if ";" in told.split("\n", 1)[0] else ","
     if csv.field_size_limit() < _LONGEST_CELL:  # a setting of the whole process, and 131,072 is too few for outlines
         csv.field_size_limit(_LONGEST_CELL)
-    rows = csv.reader(io.StringIO(content, newline=""), delimiter=delimiter, strict=True)
+    rows = csv.reader(io.StringIO(told, newline=""), delimiter=delimiter, strict=True)
     try:
         header = [cell.strip().lstrip("#").strip().lower() for cell in next(rows, [])]
         missing = [column for column in _NEEDED if column not in header]
@@ -120,12 +121,3 @@ def _lines(source: Path) -> Iterator[_Line]:
             yield _Line(rows.line_num, dict(zip(header, row, strict=True)))
     except csv.Error as error:
         raise AnnotationError(f"{source}: line {rows.line_num}: expected CSV, got: {error}", code="F001") from None
-
-
-def _text(source: Path) -> str:
-    try:
-        return source.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise AnnotationError(f"{source}: expected CSV in UTF-8, got other bytes", code="F001") from None
-    except OSError as error:
-        raise AnnotationError(f"{source}: expected a readable file: {error.strerror}", code="F001") from None

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from maskrcnn.data.dataset import Rings
 from maskrcnn.data.formats.curves import ellipse_ring, rectangle_ring
-from maskrcnn.data.formats.drawings import ONLY_CLASS
+from maskrcnn.data.formats.drafts import ONLY_CLASS
 from maskrcnn.data.formats.fields import expected, mapping, number, numbers, polygon
 from maskrcnn.errors import AnnotationError
 

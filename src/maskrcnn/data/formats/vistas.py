@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from maskrcnn.data.dataset import Dataset
-from maskrcnn.data.formats.drafts import Draft, Thing, assemble
+from maskrcnn.data.formats.drafts import Draft, Thing, assemble, numbered
 from maskrcnn.data.formats.fields import listing, mapping, text
 from maskrcnn.data.formats.label_maps import each_file, read_ids, split
 from maskrcnn.data.formats.pairing import Pair, a_few, by_stem, listed, missing
@@ -84,8 +84,9 @@ def read(source: Path, reading: Reading) -> Dataset:
         return Pair(images[path.stem], path)
 
     pairs = list(reading.each(listed(source / _INSTANCES, {".png"}), pair))
-    declared = dict.fromkeys(each.name for each in classes if each.has_instances)
-    return assemble(source, "vistas", each_file(reading, pairs, partial(_draft, classes)), list(declared))
+    drafts = each_file(reading, pairs, partial(_draft, classes))
+    declared = [each.name for each in classes if each.has_instances]
+    return assemble(source, "vistas", drafts, reading, numbered(drafts, declared))
 
 
 def _classes(path: Path, reading: Reading) -> list[_Class]:

@@ -26,8 +26,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from maskrcnn.data.dataset import Box, Dataset, Rings, Runs, stated_or_header_size
-from maskrcnn.data.formats.drafts import ONLY_CLASS, Draft, Thing, assemble
+from maskrcnn.data.dataset import Box, Dataset, Runs, stated_or_header_size
+from maskrcnn.data.formats.drafts import ONLY_CLASS, Draft, Thing, assemble, numbered, outlined
 from maskrcnn.data.formats.label_maps import each_file, split
 from maskrcnn.data.formats.pairing import a_few, by_stem, check_size, listed
 from maskrcnn.data.formats.pictures import locate
@@ -91,7 +91,7 @@ def read(source: Path, reading: Reading) -> Dataset:
     drafts = each_file(reading, placed, lambda item: _draft(*item, palette))
     is_own = bool(pages) and all(page.entry is not None and page.entry.is_own for page in pages)
     declared = [name for name in palette.names.values() if name] if colours else VOC_CLASSES if is_own else ()
-    return assemble(source, "voc", drafts, declared)
+    return assemble(source, "voc", drafts, reading, numbered(drafts, declared))
 
 
 # Files
@@ -274,18 +274,11 @@ def _joined(things: Sequence[Thing], masks: Sequence[_Mask]) -> list[Thing]:
     """
     mask_of = _matches(things, masks)
     with_masks = [
-        replace(thing, shape=masks[mask_of[i]].runs) if i in mask_of else _outlined(thing)
+        replace(thing, shape=masks[mask_of[i]].runs) if i in mask_of else outlined(thing) if thing.crowd else thing
         for i, thing in enumerate(things)
     ]
     alone = [mask for j, mask in enumerate(masks) if j not in mask_of.values()]
     return [*with_masks, *(_alone(mask, bool(things)) for mask in alone)]
-
-
-def _outlined(thing: Thing) -> Thing:
-    if not thing.crowd or thing.shape is not None or thing.box is None:
-        return thing
-    x1, y1, x2, y2 = thing.box
-    return replace(thing, shape=Rings((np.array([[x1, y1], [x2, y1], [x2, y2], [x1, y2]]),)))
 
 
 def _matches(things: Sequence[Thing], masks: Sequence[_Mask]) -> dict[int, int]:

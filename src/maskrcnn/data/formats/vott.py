@@ -20,10 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskrcnn.data.dataset import Box, Dataset, Rings, stated_or_header_size
-from maskrcnn.data.formats.drawings import Drawn, Page, Skipped, assemble, boxes_as_outlines, stated_size
-from maskrcnn.data.formats.fields import expected, listing, mapping, number, polygon, text
+from maskrcnn.data.formats.drafts import Draft, Skipped, Thing, assemble, boxes_as_outlines
+from maskrcnn.data.formats.fields import expected, listing, mapping, number, polygon, stated_size, text
 from maskrcnn.data.formats.pictures import locate
-from maskrcnn.data.formats.place import Place
+from maskrcnn.data.formats.place import Place, folders_up
 from maskrcnn.data.formats.reading import Reading
 from maskrcnn.errors import AnnotationError
 
@@ -55,19 +55,19 @@ def read(source: Path, reading: Reading) -> Dataset:
     seen: set[str] = set()
     entries = list(reading.each(assets.items(), lambda item: (_asset(*item, source, seen), item[1])))
     names = [str(asset["name"]) for asset, _ in entries]
-    folders = [source.parent, source.parent / "images", source.parent.parent, source.parent.parent / "images"]
+    folders = [place for folder in folders_up(source, 2) for place in (folder, folder / "images")]
     paths = locate(names, folders, source, reading)
 
-    def page(each: tuple[tuple[dict[str, object], object], str, Path]) -> Page:
+    def draft(each: tuple[tuple[dict[str, object], object], str, Path]) -> Draft:
         (asset, entry), name, path = each
         where = f"{source}: {name}"
         stated = mapping(asset.get("size") or {}, where, "size")
         size_hw = stated_or_header_size(path, stated_size(stated.get("height"), stated.get("width"), where))
         regions = listing(mapping(entry, where, "entry").get("regions") or [], where, "regions")
-        return Page(name, path, size_hw, list(reading.each(regions, lambda region: _drawn(region, where))))
+        return Draft(name, path, size_hw, list(reading.each(regions, lambda region: _thing(region, where))))
 
-    pages = list(reading.each(zip(entries, names, paths, strict=True), page))
-    return assemble(source, "vott", boxes_as_outlines(pages), reading, _declared(root.get("tags"), source))
+    drafts = list(reading.each(zip(entries, names, paths, strict=True), draft))
+    return assemble(source, "vott", boxes_as_outlines(drafts), reading, _declared(root.get("tags"), source))
 
 
 def _asset(key: str, value: object, source: Path, seen: set[str]) -> dict[str, object]:
@@ -88,7 +88,7 @@ def _declared(value: object, source: Path) -> dict[int, str] | None:
     return dict(enumerate(names, start=1)) or None
 
 
-def _drawn(value: object, picture: str) -> Drawn | Skipped:
+def _thing(value: object, picture: str) -> Thing | Skipped:
     region = mapping(value, picture, "region")
     name = f"region {str(region.get('id', '?'))[:40]}"
     where = f"{picture}: {name}"
@@ -96,11 +96,11 @@ def _drawn(value: object, picture: str) -> Drawn | Skipped:
     if kind not in _KINDS:
         raise expected(f"one of {', '.join(_KINDS)}", kind, where, "type")
     if kind in ("RECTANGLE", "SQUARE"):
-        return Drawn(name, where, _tag(region, where), None, _box(region.get("boundingBox"), where))
+        return Thing(name, _tag(region, where), None, _box(region.get("boundingBox"), where))
     ring = _ring(region.get("points"), where)
     if kind == "POINT" or (kind == "POLYLINE" and len(ring) < 3):
         return Skipped(name, "a point has no area" if len(ring) < 2 else f"a line of {len(ring)} points has no area")
-    return Drawn(name, where, _tag(region, where), Rings((polygon(ring, where),)))
+    return Thing(name, _tag(region, where), Rings((polygon(ring, where),)))
 
 
 def _tag(region: dict[str, object], where: str) -> str:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from xml.parsers import expat
 
+from maskrcnn.data.formats.fields import read_bytes
 from maskrcnn.errors import AnnotationError
 
 _DEEPEST = 64
@@ -63,12 +64,9 @@ def load_xml(path: Path) -> Node:
     Raises:
         AnnotationError: It can't be read, is not XML, or has what a harmless file does not have.
     """
+    content = read_bytes(path)
     try:
-        return _parse(path.read_bytes(), path)
-    except FileNotFoundError:
-        raise AnnotationError(f"{path}: expected an annotation file, got no such file", code="F001") from None
-    except OSError as error:
-        raise AnnotationError(f"{path}: expected a readable file: {error.strerror}", code="F001") from None
+        return _parse(content, path)
     except expat.ExpatError as error:
         raise AnnotationError(
             f"{path}: line {error.lineno}, column {error.offset + 1}: expected XML, "

@@ -16,12 +16,13 @@ from typing import NamedTuple
 
 from maskrcnn.data.dataset import Dataset
 from maskrcnn.data.formats import yolo_config, yolo_lines
-from maskrcnn.data.formats.drawings import Drawn, Page, assemble
-from maskrcnn.data.formats.labelme import SPLITS
-from maskrcnn.data.formats.place import Place
+from maskrcnn.data.formats.drafts import Draft, assemble, numbered
+from maskrcnn.data.formats.pictures import is_file, is_there
+from maskrcnn.data.formats.place import SPLITS, Place
 from maskrcnn.data.formats.reading import Reading
+from maskrcnn.data.formats.texts import lines
 from maskrcnn.data.images import IMAGE_SUFFIXES, header_size
-from maskrcnn.errors import AnnotationError, ImageError
+from maskrcnn.errors import AnnotationError, ImageError, few
 
 _PICTURES = frozenset({"images", "jpegimages"})
 _LABELS = frozenset({"labels", "labeltxt", "annotations"})
@@ -138,28 +139,26 @@ def read(source: Path, reading: Reading) -> Dataset:
         )
     for _ in reading.each(_orphans(chosen, used), _refuse_orphan):
         pass
-    pages = list(reading.each(files.items(), lambda each: _page(*each, chosen, reading)))
-    return assemble(source, "yolo", pages, reading, _declared(chosen.names, pages))
+    drafts = list(reading.each(files.items(), lambda each: _draft(*each, chosen, reading)))
+    return assemble(source, "yolo", drafts, reading, _declared(chosen.names, drafts))
 
 
-def _page(picture: Path, label_file: Path | None, chosen: _Set, reading: Reading) -> Page:
+def _draft(picture: Path, label_file: Path | None, chosen: _Set, reading: Reading) -> Draft:
     inside = picture.is_relative_to(chosen.root)
     name = picture.relative_to(chosen.root).as_posix() if inside else picture.as_posix()
     size_hw = header_size(picture)
     if label_file is None:
-        return Page(name, picture, size_hw, [])
+        return Draft(name, picture, size_hw, [])
     labels = yolo_lines.Labels(label_file, size_hw, chosen.names)
-    drawn = reading.each(yolo_lines.lines(label_file), lambda line: labels.drawn(*line))
-    return Page(name, picture, size_hw, list(drawn))
+    things = reading.each(yolo_lines.lines(label_file), lambda line: labels.thing(*line))
+    return Draft(name, picture, size_hw, list(things), where=str(label_file))
 
 
-def _declared(names: Mapping[int, str], pages: Iterable[Page]) -> dict[int, str] | None:
+def _declared(names: Mapping[int, str], drafts: Iterable[Draft]) -> dict[int, str] | None:
     if names:
         return dict(names)
-    words = {each.class_name for page in pages for each in page.drawn if isinstance(each, Drawn)}
-    if not words or not all(word.isdecimal() for word in words):
-        return None
-    return {int(word): word for word in sorted(words, key=int)}
+    words = numbered(drafts).values()
+    return {int(word): word for word in sorted(words, key=int)} if all(map(str.isdecimal, words)) else None
 
 
 def _label_files(pictures: Sequence[Path]) -> dict[Path, Path | None]:
@@ -223,7 +222,7 @@ def _place(entry: str, bases: list[Path], where: str) -> Path:
     places = [base / spelled for spelled in (plain, plain.removeprefix("../")) for base in bases]
     if plain.lower().endswith(".txt"):
         places += yolo_config.nearest(plain, bases)
-    place = next((place for place in places if yolo_config.is_there(place)), None)
+    place = next((place for place in places if is_there(place)), None)
     if place is None:
         raise ImageError(f"{where}: expected a folder or a list of pictures, found no {entry}", code="P101")
     return place
@@ -239,16 +238,13 @@ def _pictures_in(folder: Path, deepest: int = _DEEPEST) -> Iterator[Path]:
 
 def _listed(source: Path, bases: list[Path]) -> list[Path]:
     """Return the pictures that a file lists, one a line, by paths that may be of another machine."""
-    try:
-        entries = source.read_bytes().decode("utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise AnnotationError(f"{source}: expected a list of pictures in UTF-8, got: {error}", code="F001") from None
-    named = [entry.strip() for entry in entries if entry.strip()]
+    named = [line.text for line in lines(source)]
     found = [next(iter(yolo_config.nearest(entry, bases)), None) for entry in named]
-    missing = [entry for entry, path in zip(named, found, strict=True) if path is None or not path.is_file()]
+    missing = [entry for entry, path in zip(named, found, strict=True) if path is None or not is_file(path)]
     if missing:
-        first = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")
-        raise ImageError(f"{source}: {len(missing)} of {len(named)} pictures are missing: {first}", code="P101")
+        raise ImageError(
+            f"{source}: {len(missing)} of {len(named)} pictures are missing: {few(missing, 3)}", code="P101"
+        )
     return [path for path in found if path is not None]
 
 

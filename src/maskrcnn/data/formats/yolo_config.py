@@ -13,7 +13,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from maskrcnn.data.formats.fields import expected, listing, mapping, number, text, whole
+from maskrcnn.data.formats.fields import expected, listing, mapping, number, read_bytes, text, whole
+from maskrcnn.data.formats.pictures import is_there
+from maskrcnn.data.formats.texts import content
 from maskrcnn.errors import AnnotationError, FormatError
 
 SPLITS = ("train", "val", "test")
@@ -73,10 +75,10 @@ def read_yaml(file: Path) -> Config:
 def _parsed(file: Path) -> object:
     import yaml
 
-    content = _bytes(file)
+    raw = read_bytes(file, _LARGEST)
     try:
-        _check_plain(yaml.parse(content, Loader=yaml.BaseLoader), file)
-        return yaml.load(content, Loader=yaml.BaseLoader)  # noqa: S506  # this loader makes nothing but text
+        _check_plain(yaml.parse(raw, Loader=yaml.BaseLoader), file)
+        return yaml.load(raw, Loader=yaml.BaseLoader)  # noqa: S506  # this loader makes nothing but text
     except AnnotationError:
         raise
     except yaml.YAMLError as error:
@@ -135,7 +137,7 @@ def read_data(file: Path) -> Config:
     Raises:
         AnnotationError: It is broken, or its list of names is missing.
     """
-    pairs = [line.partition("=") for line in _text(file).splitlines() if "=" in line]
+    pairs = [line.partition("=") for line in content(file, most=_LARGEST).splitlines() if "=" in line]
     values = {key.strip(): value.strip() for key, _, value in pairs}
     splits = {
         split: [values[key]]
@@ -156,7 +158,7 @@ def read_names(file: Path) -> dict[int, str]:
     Raises:
         AnnotationError: It can't be read, or a name comes twice.
     """
-    names = [line.strip() for line in _text(file).splitlines()]
+    names = [line.strip() for line in content(file, most=_LARGEST).splitlines()]
     while names and not names[-1]:
         names.pop()
     return _checked({i: text(name, f"{file}: line {i + 1}", "name") for i, name in enumerate(names)}, str(file))
@@ -168,28 +170,3 @@ def nearest(spelled: str, folders: list[Path]) -> list[Path]:
     exact = [Path(spelled)] if Path(spelled).is_absolute() else []
     places = [*exact, *(folder.joinpath(*parts[i:]) for i in range(len(parts)) for folder in folders)]
     return [place for place in places if is_there(place)][:1]
-
-
-def is_there(path: Path) -> bool:
-    """Say whether a file or folder is there; what can be no name is not."""
-    try:
-        return path.exists()
-    except (OSError, ValueError):  # such as a very long one
-        return False
-
-
-def _text(file: Path) -> str:
-    try:
-        return _bytes(file).decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise AnnotationError(f"{file}: expected text in UTF-8, got other bytes", code="F001") from None
-
-
-def _bytes(file: Path) -> bytes:
-    try:
-        size = file.stat().st_size
-        if size > _LARGEST:
-            raise AnnotationError(f"{file}: expected at most {_LARGEST >> 10} KiB, got {size} bytes", code="F001")
-        return file.read_bytes()
-    except OSError as error:
-        raise AnnotationError(f"{file}: expected a readable file: {error.strerror}", code="F001") from None

@@ -21,8 +21,9 @@ from pathlib import Path
 import numpy as np
 
 from maskrcnn.data.dataset import Rings
-from maskrcnn.data.formats.drawings import Drawn
+from maskrcnn.data.formats.drafts import Thing
 from maskrcnn.data.formats.fields import numbers, whole
+from maskrcnn.data.formats.texts import content
 from maskrcnn.errors import AnnotationError
 
 _SLACK = 0.05
@@ -46,7 +47,7 @@ class Labels:
     size_hw: tuple[int, int]
     names: Mapping[int, str]
 
-    def drawn(self, line: int, words: list[str]) -> Drawn:
+    def thing(self, line: int, words: list[str]) -> Thing:
         """Read a line.
 
         Raises:
@@ -56,7 +57,7 @@ class Labels:
         where = f"{self.file}: {name}"
         if _is_dota(words):
             corners = numbers(list(words[:_TURNED]), where, "corners").reshape(-1, 2)
-            return Drawn(name, where, words[_TURNED], Rings((corners,)))
+            return Thing(name, words[_TURNED], Rings((corners,)))
         class_name = self._class(words[0], where)
         shares = numbers(list(words[1:]), where, "numbers")
         if not _fits(words):
@@ -74,8 +75,8 @@ class Labels:
             x, y, width, height = shares.tolist()
             x1, y1 = max(x - width / 2, 0) * w, max(y - height / 2, 0) * h
             x2, y2 = min(x + width / 2, 1) * w, min(y + height / 2, 1) * h
-            return Drawn(name, where, class_name, None, (x1, y1, max(x1, x2), max(y1, y2)))
-        return Drawn(name, where, class_name, Rings((np.minimum(np.maximum(shares, 0), 1).reshape(-1, 2) * [w, h],)))
+            return Thing(name, class_name, None, (x1, y1, max(x1, x2), max(y1, y2)))
+        return Thing(name, class_name, Rings((np.minimum(np.maximum(shares, 0), 1).reshape(-1, 2) * [w, h],)))
 
     def _class(self, word: str, where: str) -> str:
         class_id = whole(_plain(word), where, "class")
@@ -93,13 +94,7 @@ def lines(file: Path) -> list[tuple[int, list[str]]]:
     Raises:
         AnnotationError: It can't be read.
     """
-    try:
-        content = file.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise AnnotationError(f"{file}: expected text in UTF-8, got other bytes", code="F001") from None
-    except OSError as error:
-        raise AnnotationError(f"{file}: expected a readable file: {error.strerror}", code="F001") from None
-    split = [(i, line.split()) for i, line in enumerate(content.split("\n"), start=1)]
+    split = [(i, line.split()) for i, line in enumerate(content(file).split("\n"), start=1)]
     return [(i, words) for i, words in split if words and not words[0].lower().startswith(_DOTA_HEADER)]
 
 
