@@ -15,6 +15,7 @@ from maskrcnn.data.dataset import Annotation, Dataset, Record, Rings, Runs, sift
 from maskrcnn.data.formats import coco, via
 from maskrcnn.data.formats.reading import Reading
 from maskrcnn.errors import AnnotationError, FormatError, ImageError, InputError, MaskRCNNError
+from maskrcnn.ops.rle import Bitmap
 from maskrcnn.structures import Sample
 
 SIZE = (6, 8)
@@ -165,6 +166,16 @@ def test_an_object_outside_is_left_out(corner: tuple[float, float]) -> None:
     assert "outside of the picture of 6x8" in left.reason
     dataset = Dataset(Path("set"), "coco", ("x",), (1,), [record], [left])
     assert dataset.select([0]).left_out == (left,)
+
+
+@pytest.mark.parametrize(("corner", "pixels"), [((1, 1), 6), ((-2, 0), 2), ((6, 5), 2), ((8, 0), 0), ((-3, -2), 0)])
+def test_runs_are_the_part_of_a_window_that_lies_in_the_picture(corner: tuple[int, int], pixels: int) -> None:
+    runs = Runs.of(Bitmap(*corner, np.ones((2, 3), dtype=np.bool_)), SIZE)
+    assert runs.pixels == pixels == runs.bitmap(SIZE).pixels.sum()
+    (record,), left_out = sift([Record("a", Path("a"), 1, SIZE, (Annotation("1", 0, runs),))], Path("set"))
+    assert (len(record.annotations), [left.code for left in left_out]) == ((1, []) if pixels else (0, ["G204"]))
+    instances = Dataset(Path("set"), "coco", ("x",), (1,), [record]).instances(0)
+    assert instances.masks.areas().tolist() == [pixels] * bool(pixels)
 
 
 def test_crowd_only(tmp_path: Path) -> None:

@@ -81,13 +81,21 @@ def test_what_has_no_partner_is_said(tmp_path: Path) -> None:
     save(tmp_path / "images/a.png")
     save(tmp_path / "masks/a.png", ids(1))
     save(tmp_path / "images/b.png")
-    with pytest.raises(AnnotationError, match=r"b\.png: expected a label image of the same name, found none"):
+    with pytest.raises(AnnotationError, match=r"b\.png: expected a label image of the same name, found none") as unsaid:
         open_dataset(tmp_path)
+    assert unsaid.value.code == "F009"
     save(tmp_path / "masks/b.png", ids(1))
     save(tmp_path / "masks/c.png", ids(1))
     with pytest.raises(ImageError, match=r"c\.png: expected a picture called c\.\*, found none") as caught:
         open_dataset(tmp_path)
     assert caught.value.code == "P101"
+
+
+def test_in_one_folder_a_picture_without_labels_is_no_part_of_the_set(tmp_path: Path) -> None:
+    save(tmp_path / "img2d.tif")
+    save(tmp_path / "mask2d.tif", ids(1))
+    save(tmp_path / "histo.jpg")
+    assert [record.name for record in open_dataset(tmp_path).records] == ["img2d.tif"]
 
 
 def test_faults_are_collected_and_the_rest_is_read(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from maskrcnn.data.images import header_size, read_image
 from maskrcnn.errors import AnnotationError
 from maskrcnn.ops.polygons import rasterise
-from maskrcnn.ops.rle import Bitmap, counts_to_bitmap, decompress, encode
+from maskrcnn.ops.rle import Bitmap, clip, counts_to_bitmap, decompress, encode
 from maskrcnn.structures import Bitmaps, Instances, Sample
 
 Box = tuple[float, float, float, float]
@@ -71,8 +71,13 @@ class Runs:
 
     @classmethod
     def of(cls, bitmap: Bitmap, size_hw: tuple[int, int]) -> Runs:
-        """Take the pixels of a window in a picture of this size."""
-        return cls(encode(bitmap, size_hw)["counts"], int(np.count_nonzero(bitmap.pixels)))
+        """Take the pixels of a window, as far as it lies in a picture of this size.
+
+        >>> Runs.of(Bitmap(-1, 0, np.ones((1, 3), dtype=bool)), (1, 4)).pixels
+        2
+        """
+        inside = clip(bitmap, size_hw)
+        return cls(encode(inside, size_hw)["counts"], int(np.count_nonzero(inside.pixels)))
 
     def bitmap(self, size_hw: tuple[int, int]) -> Bitmap:
         """Draw the runs."""

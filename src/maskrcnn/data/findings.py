@@ -101,6 +101,14 @@ RULES: dict[str, Rule] = {
         "joins their objects in one record",
         "cat.jpg is listed twice, as picture 4 with 2 objects and as picture 9 with 1 object",
     ),
+    "F009": Rule(
+        "unannotated-picture",
+        "error",
+        "A picture of the set has no annotation, and nothing says that it shows no object.",
+        "objects on it would be learnt as background",
+        "leaves it out",
+        "b.png: expected a label image of the same name, found none",
+    ),
     # Pictures
     "P101": Rule(
         "missing-picture",

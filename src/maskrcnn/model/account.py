@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from maskrcnn.errors import WeightsError
+from maskrcnn.errors import WeightsError, few
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -19,7 +19,7 @@ def listed(names: Sequence[str]) -> str:
     >>> listed(["a", "b"])
     'a, b'
     """
-    return ", ".join(names[:_MOST_NAMES]) + (", ..." if len(names) > _MOST_NAMES else "")
+    return few(names, _MOST_NAMES)
 
 
 def compare(wanted: Mapping[str, tuple[int, ...]], tensors: Mapping[str, Tensor]) -> dict[str, list[str]]:

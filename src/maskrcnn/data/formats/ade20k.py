@@ -93,7 +93,9 @@ def _picture(segments: Path) -> _Picture:
         raise missing(segments, stem, [folder])
     labels = _beside(folder, stem, _LABELS)
     if labels is None:
-        raise AnnotationError(f"{segments}: expected {stem}.json or {stem}_atr.txt beside it, found neither")
+        raise AnnotationError(
+            f"{segments}: expected {stem}.json or {stem}_atr.txt beside it, found neither", code="F009"
+        )
     return _Picture(path, labels, stem)
 
 

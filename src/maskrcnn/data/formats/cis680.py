@@ -28,11 +28,11 @@ from numpy.typing import NDArray
 
 from maskrcnn.data.dataset import Annotation, Box, Dataset, Record, Runs, sift
 from maskrcnn.data.formats.fields import FARTHEST
+from maskrcnn.data.formats.label_maps import of_mask
 from maskrcnn.data.formats.place import Place
 from maskrcnn.data.formats.reading import Reading
 from maskrcnn.errors import AnnotationError, DataError, ImageError
 from maskrcnn.hdf5 import h5py_for, is_here
-from maskrcnn.ops.rle import Bitmap, trim
 from maskrcnn.pickles import read_array_rows
 
 CLASSES = ("vehicle", "person", "animal")
@@ -173,11 +173,7 @@ def _runs(path: Path, size_hw: tuple[int, int], count: int) -> list[Runs]:
         )
     with _data(path) as data:
         step = data.chunks[0] if data.chunks else _AT_ONCE
-        return [
-            Runs.of(trim(Bitmap(0, 0, mask != 0)), size_hw)
-            for first in range(0, count, step)
-            for mask in data[first : first + step]
-        ]
+        return [of_mask(mask != 0) for first in range(0, count, step) for mask in data[first : first + step]]
 
 
 @contextmanager

@@ -14,6 +14,7 @@ References: Cordts et al. 2016; cityscapesScripts, `labels.py` and `json2instanc
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -28,7 +29,7 @@ from maskrcnn.data.formats.drafts import Draft, Thing, assemble, numbered
 from maskrcnn.data.formats.fields import expected, listing, load_json, mapping, number, polygon, text, whole
 from maskrcnn.data.formats.label_maps import each_file, read_ids, split
 from maskrcnn.data.formats.pairing import Pair, a_few, by_stem, check_size, deeply_listed, listed, missing
-from maskrcnn.data.formats.place import Place
+from maskrcnn.data.formats.place import Place, folders_up
 from maskrcnn.data.formats.reading import Reading
 from maskrcnn.data.images import header_size
 
@@ -96,9 +97,9 @@ def read(source: Path, reading: Reading) -> Dataset:
 def _pair(stem: str, labels: Path, source: Path) -> Pair:
     """Find the picture: in `leftImg8bit`, which mirrors the folders of the labels, or beside them."""
     folders = [labels.parent]
-    for root in source.parents[:3]:
+    for root in folders_up(source, 3):
         if (root / _PICTURES).is_dir():
-            inside = labels.parent.relative_to(root).parts[1:]
+            inside = Path(os.path.relpath(labels.parent, root)).parts[1:]
             folders.insert(0, root.joinpath(_PICTURES, *inside))
     for folder in folders:
         images = by_stem(listed(folder))

@@ -35,10 +35,21 @@ from maskrcnn.data.columns import (
     label_sets,
 )
 from maskrcnn.data.dataset import Annotation, Box, Dataset, LeftOut, Rings, Runs, stated_or_header_size
-from maskrcnn.data.formats.fields import FARTHEST, expected, listing, mapping, number, numbers, polygon, text, whole
+from maskrcnn.data.formats.fields import (
+    FARTHEST,
+    expected,
+    listing,
+    mapping,
+    number,
+    numbers,
+    polygon,
+    stated_size,
+    text,
+    whole,
+)
 from maskrcnn.data.formats.json_stream import elements_at, find_sections, is_large
-from maskrcnn.data.formats.pictures import places
-from maskrcnn.data.formats.place import Place
+from maskrcnn.data.formats.pictures import as_it_is, places
+from maskrcnn.data.formats.place import Place, folders_up
 from maskrcnn.data.formats.reading import Reading
 from maskrcnn.data.index_cache import Index, fetch, keep
 from maskrcnn.errors import AnnotationError, DataError
@@ -90,10 +101,6 @@ def _columns(entry: Entry) -> Mapping[str, str]:
     return {str(name): str(text) for name, text in value.items()} if isinstance(value, dict) else NOTHING
 
 
-def _as_it_is(name: str) -> Sequence[str]:
-    return (name,)
-
-
 @dataclass(frozen=True)
 class Dialect:
     """In what a kind of file differs from COCO instances.
@@ -108,7 +115,7 @@ class Dialect:
     format: str
     name: Callable[[Entry, str], str] = _file_name
     known: Callable[[Entry, str], Known | None] = _looked_for
-    spellings: Callable[[str], Sequence[str]] = _as_it_is
+    spellings: Callable[[str], Sequence[str]] = as_it_is
 
 
 def read_as(dialect: Dialect, source: Path, reading: Reading) -> Dataset:
@@ -215,9 +222,9 @@ def first_of(document: object, key: str) -> Entry:
 
 def folders_of(source: Path) -> list[Path]:
     """List where the pictures of an annotation file may lie, the likeliest first."""
-    here, split = source.parent, _CONTENT.sub("", source.stem)
-    named = [here.parent / split, here / split, here.parent / "images" / split, here / "images" / split]
-    return [*named, here, here / "images", here.parent / "images", here.parent]
+    (here, above), split = folders_up(source, 2), _CONTENT.sub("", source.stem)
+    named = [above / split, here / split, above / "images" / split, here / "images" / split]
+    return [*named, here, here / "images", above / "images", above]
 
 
 def _kept(dataset: Dataset, dialect: Dialect) -> Dataset:
@@ -287,23 +294,12 @@ def pictures_of(items: Iterable[object], dialect: Dialect, source: Path, reading
         image_id = whole(entry.get("id"), where, "id")
         if image_id in seen:
             raise AnnotationError(f"{where}: expected every id once, got {image_id} a second time", code="F004")
-        name, size_hw = dialect.name(entry, where), stated_size(entry, where)
+        name, size_hw = dialect.name(entry, where), stated_size(entry.get("height"), entry.get("width"), where)
         picture = Picture(name, image_id, size_hw, dialect.known(entry, where), _columns(entry))
         seen.add(image_id)
         return picture
 
     return reading.each(enumerate(items), parse)
-
-
-def stated_size(entry: Entry, where: str) -> tuple[int, int] | None:
-    """Return the height and width that an entry states; None where it states neither.
-
-    Raises:
-        AnnotationError: One is missing, or they are no sizes.
-    """
-    if entry.get("height") is None and entry.get("width") is None:
-        return None
-    return whole(entry.get("height"), where, "height", 1), whole(entry.get("width"), where, "width", 1)
 
 
 def sized(

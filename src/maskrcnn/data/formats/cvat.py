@@ -36,7 +36,7 @@ from maskrcnn.data.formats.reading import Reading
 from maskrcnn.data.formats.xml_nodes import Node, load_xml
 from maskrcnn.data.images import IMAGE_SUFFIXES
 from maskrcnn.errors import AnnotationError
-from maskrcnn.ops.rle import Bitmap, clip
+from maskrcnn.ops.rle import Bitmap
 
 _TOP = re.compile(rb"<annotations[\s>]")
 _INSIDE = (b"<meta>", b"<image ", b"<track ", b"<version>")
@@ -305,7 +305,7 @@ def _mask(node: Node, spot: _Spot) -> _Outline:
             f"{spot.where}: rle: expected lengths that sum to {h * w} for {h}x{w}, got {shown(sum(runs))}", code="G205"
         )
     pixels = np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(h, w)
-    return _Outline(Runs.of(clip(Bitmap(x, y, pixels), spot.size_hw), spot.size_hw))
+    return _Outline(Runs.of(Bitmap(x, y, pixels), spot.size_hw))
 
 
 _OUTLINES: dict[str, Callable[[Node, _Spot], _Outline]] = {

@@ -33,13 +33,13 @@ from maskrcnn.data.formats import rasters as grids
 from maskrcnn.data.formats.deferred import Deferred
 from maskrcnn.data.formats.drafts import ONLY_CLASS
 from maskrcnn.data.formats.features import Features, read_features
-from maskrcnn.data.formats.place import Place
+from maskrcnn.data.formats.place import Place, folders_up
 from maskrcnn.data.formats.rasters import Raster, affine, geo_library, locate_raster, reader
 from maskrcnn.data.formats.reading import Reading
 from maskrcnn.data.formats.via_regions import CLASS_KEYS
 from maskrcnn.errors import AnnotationError
 from maskrcnn.ops.polygons import rasterise
-from maskrcnn.ops.rle import Bitmap, clip, overlaid, trim
+from maskrcnn.ops.rle import Bitmap, clip, overlaid
 
 _RASTER_FOLDERS = ("images", "rasters")
 _FEATURE_FOLDERS = ("labels", "vectors", "annotations", "geojson")
@@ -90,7 +90,7 @@ def _features_in(place: Place) -> list[Path]:
 
 def _rasters_for(path: Path) -> list[Path]:
     """List the rasters that a file of outlines may be about: the one of its name, or else all."""
-    around = path.parent.parent if path.parent.name in _FEATURE_FOLDERS else path.parent
+    around = folders_up(path, 2)[1] if path.parent.name in _FEATURE_FOLDERS else path.parent
     rasters = _rasters_in(Place(path.parent)) or _inside(Place(around), _rasters_in, _RASTER_FOLDERS)
     return [raster for raster in rasters if raster.stem == path.stem] or rasters
 
@@ -147,7 +147,8 @@ def _pairs(folder: Path, reading: Reading) -> list[tuple[Raster, Features]]:
         if stem not in files:
             raise AnnotationError(
                 f"{path}: expected outlines in {stem}.geojson, .gpkg or .shp, found none; where there is nothing to "
-                "outline, a file without features says so"
+                "outline, a file without features says so",
+                code="F009",
             )
         raster = locate_raster(path)
         return raster, read_features(files[stem], reading, [raster])
@@ -361,7 +362,7 @@ def draw_with_holes(parts: Sequence[Part], size_hw: tuple[int, int]) -> Runs:
         parts: Rings with their holes, in pixels.
         size_hw: Height and width of the picture.
     """
-    return Runs.of(trim(overlaid(_pierced(part, size_hw) for part in parts)), size_hw)
+    return Runs.of(overlaid(_pierced(part, size_hw) for part in parts), size_hw)
 
 
 def _pierced(part: Part, size_hw: tuple[int, int]) -> Bitmap:

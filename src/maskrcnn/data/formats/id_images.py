@@ -7,7 +7,8 @@
 | one folder | `img*.*`, `image*.*` | `mask*.*`, `masks*.*`, `label*.*`, `labels*.*` |
 
 0 is background; in colour, black is. A mask of 0 and 255 is one object. The class of PedMasks is `person`, of
-all others `object`. Every picture has to have labels.
+all others `object`. In two folders every picture has to have labels; in one folder a picture without them is no
+part of the set.
 
 References: Penn-Fudan Database for Pedestrian Detection; StarDist; Cellpose.
 """
@@ -103,7 +104,7 @@ def read(source: Path, reading: Reading) -> Dataset:
         reading: What becomes of faults.
 
     Raises:
-        AnnotationError: A picture has no labels, or labels of another size.
+        AnnotationError: A picture of two folders has no labels, or labels have another size.
         ImageError: A file can't be read, or labels have no picture.
     """
     layout = _two_folders(Place(source).folders)
@@ -123,14 +124,12 @@ def _across(layout: _Layout) -> list[tuple[Path | None, Path | None]]:
 
 
 def _within(source: Path) -> list[tuple[Path | None, Path | None]]:
-    """Match the files of one folder; what has no partner stands alone."""
+    """Match the files of one folder; what has no partner there is something else."""
     images = by_stem(listed(source if source.is_dir() else source.parent))
     if source.is_file():
         return [(_picture_beside(source, images), source)]
     found = {path: _picture_beside(path, images) for path in listed(source, LOSSLESS)}
-    pairs = [(picture, path) for path, picture in found.items() if picture is not None]
-    lonely = sorted(set(images.values()) - {path for pair in pairs for path in pair})
-    return [*pairs, *((picture, None) for picture in lonely)]
+    return [(picture, path) for path, picture in found.items() if picture is not None]
 
 
 def _checked(pair: tuple[Path | None, Path | None]) -> Pair:
@@ -141,7 +140,8 @@ def _checked(pair: tuple[Path | None, Path | None]) -> Pair:
         raise missing(labels, _stems(labels)[-1], [labels.parent])
     raise AnnotationError(
         f"{picture}: expected a label image of the same name, found none; "
-        "where nothing is on a picture, its label image is all 0"
+        "where nothing is on a picture, its label image is all 0",
+        code="F009",
     )
 
 

@@ -24,7 +24,7 @@ from maskrcnn.data.formats.drafts import Draft, Thing, assemble
 from maskrcnn.data.formats.fields import expected
 from maskrcnn.data.formats.label_maps import each_file, of_mask
 from maskrcnn.data.formats.pairing import Pair
-from maskrcnn.data.formats.place import Place
+from maskrcnn.data.formats.place import Place, folders_up
 from maskrcnn.data.formats.reading import Reading
 from maskrcnn.data.formats.texts import Line, lines
 from maskrcnn.data.images import IMAGE_SUFFIXES, read_labels
@@ -73,7 +73,7 @@ def _pair(source: Path, line: Line) -> Pair:
 
 
 def _located(source: Path, name: str, where: str) -> Path:
-    folders = source.parents[:3]
+    folders = folders_up(source, 3)
     for folder in folders:
         if (folder / name).is_file():
             return folder / name

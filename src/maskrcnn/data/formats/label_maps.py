@@ -19,7 +19,7 @@ from maskrcnn.data.dataset import Runs
 from maskrcnn.data.formats.reading import Reading
 from maskrcnn.data.images import read_labels
 from maskrcnn.errors import AnnotationError
-from maskrcnn.ops.rle import Bitmap, compress, trim
+from maskrcnn.ops.rle import Bitmap, compress
 
 MOST_OBJECTS = 20_000
 """More values than this are a photograph rather than objects."""
@@ -57,7 +57,7 @@ def split(labels: NDArray[np.generic]) -> dict[int, Runs]:
 def of_mask(mask: NDArray[np.bool_]) -> Runs:
     """Take all set pixels of (H, W) bool as one object."""
     height, width = mask.shape
-    return Runs.of(trim(Bitmap(0, 0, mask)), (height, width))
+    return Runs.of(Bitmap(0, 0, mask), (height, width))
 
 
 def _runs(labels: NDArray[np.generic]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.generic]]:

@@ -39,7 +39,7 @@ from maskrcnn.data.formats.place import Place
 from maskrcnn.data.formats.reading import Reading
 from maskrcnn.data.images import natural_key, read_image, to_array
 from maskrcnn.errors import AnnotationError, ImageError
-from maskrcnn.ops.rle import Bitmap, clip
+from maskrcnn.ops.rle import Bitmap
 
 _SIGNS = (b'"shapes"', b'"imagePath"', b'"imageData"')
 _FEW = 4
@@ -248,7 +248,7 @@ def _mask(shape: _Shape) -> Runs:
         raise AnnotationError(
             f"{shape.where}: mask: expected {y2 - y1 + 1}x{x2 - x1 + 1} (height x width) as its points say, got {h}x{w}"
         )
-    return Runs.of(clip(Bitmap(x1, y1, pixels), shape.size_hw), shape.size_hw)
+    return Runs.of(Bitmap(x1, y1, pixels), shape.size_hw)
 
 
 def _line(shape: _Shape) -> str:

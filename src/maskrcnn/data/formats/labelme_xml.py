@@ -24,6 +24,7 @@ import numpy as np
 from maskrcnn.data.dataset import Dataset, Rings, Runs, stated_or_header_size
 from maskrcnn.data.formats.drafts import Draft, Skipped, Thing, assemble
 from maskrcnn.data.formats.fields import number, stated_size, text
+from maskrcnn.data.formats.label_maps import of_mask
 from maskrcnn.data.formats.mask_pictures import read_mask
 from maskrcnn.data.formats.pictures import is_file, locate_each
 from maskrcnn.data.formats.place import Place, folders_up
@@ -31,7 +32,6 @@ from maskrcnn.data.formats.reading import Reading
 from maskrcnn.data.formats.xml_nodes import Node, load_xml
 from maskrcnn.data.images import natural_key
 from maskrcnn.errors import AnnotationError
-from maskrcnn.ops.rle import Bitmap, clip
 
 _FOLDERS = ("Annotations", "Images", "Masks")
 _SIGNS = (b"<polygon>", b"<segm>", b"<imagesize>", b"<sourceAnnotation>", b"<sourceImage>")
@@ -152,4 +152,4 @@ def _segm(segm: Node, file: Path, where: str, size_hw: tuple[int, int]) -> Runs:
             f"{where}: mask: expected {size_hw[0]}x{size_hw[1]} (height x width) as the picture, "
             f"got {pixels.shape[0]}x{pixels.shape[1]} in {path}"
         )
-    return Runs.of(clip(Bitmap(0, 0, pixels), size_hw), size_hw)
+    return of_mask(pixels)

@@ -86,7 +86,8 @@ def _picture(folder: Path) -> _Picture:
         raise ImageError(f"{folder / 'images'}: expected one picture, found {len(pictures)}", code="P101")
     if not (folder / "masks").is_dir():
         raise AnnotationError(
-            f"{folder}: expected a folder called masks, found none; where nothing is on a picture, it is empty"
+            f"{folder}: expected a folder called masks, found none; where nothing is on a picture, it is empty",
+            code="F009",
         )
     return _Picture(pictures[0], header_size(pictures[0]), listed(folder / "masks"))
 

@@ -32,7 +32,7 @@ from maskrcnn.data.formats.fields import expected, number
 from maskrcnn.data.formats.label_maps import each_file, of_mask, read_mask
 from maskrcnn.data.formats.pairing import by_stem, check_size, deeply_listed, listed
 from maskrcnn.data.formats.pictures import is_file, locate
-from maskrcnn.data.formats.place import Place
+from maskrcnn.data.formats.place import Place, folders_up
 from maskrcnn.data.formats.reading import Reading
 from maskrcnn.data.formats.tables import Row, lists, rows
 from maskrcnn.data.images import header_size
@@ -156,7 +156,7 @@ def _mask(names: Mapping[str, str], files: Mapping[str, Path], row: Row) -> _Fou
 
 
 def _mask_files(source: Path, split: str) -> dict[str, Path]:
-    above = source.parent.parent
+    above = folders_up(source, 2)[1]
     folders = [above / "masks" / split, above / f"{split}-masks", source.parent / f"{split}-masks", above / "masks"]
     return {path.name: path for folder in reversed(folders) for path in deeply_listed(folder)}
 
@@ -200,7 +200,7 @@ def _absent(
 
 def _placed(stems: Sequence[str], source: Path, split: str, reading: Reading) -> list[tuple[str, Path]]:
     """Find the pictures, whose suffix the tables do not say."""
-    above = source.parent.parent
+    above = folders_up(source, 2)[1]
     folders = [above / "images" / split, above / split, source.parent / split, above / "images", source.parent]
     images = by_stem(path for folder in folders for path in listed(folder))
     names = [images[stem].name if stem in images else f"{stem}.jpg" for stem in stems]

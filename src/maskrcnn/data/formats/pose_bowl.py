@@ -175,9 +175,12 @@ def _box(row: _Cells, where: str) -> Box:
 def _report_boxless(known: Mapping[str, _Cells], boxed: set[str], source: Path, reading: Reading) -> None:
     lacking = [picture for picture in known if picture not in boxed]
     if reading.fault is refuse and len(lacking) > 1:
-        raise AnnotationError(f"{source}: {len(lacking)} pictures of the metadata have no box: {few(lacking, 3)}")
+        raise AnnotationError(
+            f"{source}: {len(lacking)} pictures of the metadata have no box: {few(lacking, 3)}", code="F009"
+        )
     for picture in lacking:
-        reading.fault(AnnotationError(f"{source}: {picture}: expected a box, got none; the metadata name it"))
+        error = f"{source}: {picture}: expected a box, got none; the metadata name it"
+        reading.fault(AnnotationError(error, code="F009"))
 
 
 def _classes(pictures: Sequence[_Picture]) -> tuple[tuple[str, ...], tuple[int, ...]]:

@@ -35,12 +35,12 @@ from maskrcnn.data.dataset import Annotation, Box, Dataset, Record, Runs, sift
 from maskrcnn.data.formats.crc32c import crc32c
 from maskrcnn.data.formats.deferred import Deferred
 from maskrcnn.data.formats.drafts import ONLY_CLASS
+from maskrcnn.data.formats.label_maps import of_mask
 from maskrcnn.data.formats.place import Place, folders_up
 from maskrcnn.data.formats.reading import Reading
 from maskrcnn.data.formats.texts import lines
 from maskrcnn.data.images import to_array
 from maskrcnn.errors import AnnotationError, ImageError, few
-from maskrcnn.ops.rle import Bitmap, trim
 
 SUFFIXES = (".tfrecord", ".tfrecords", ".record")
 
@@ -193,7 +193,7 @@ def read_mask(span: _Span, index: int, size_hw: tuple[int, int], where: str) -> 
         pixels = stored.reshape(-1, *size_hw)[index] > 0
     if pixels.shape != size_hw:
         raise AnnotationError(f"{where}: mask: expected {size_hw}, as the picture, got {pixels.shape}", code="P103")
-    return Runs.of(trim(Bitmap(0, 0, pixels)), size_hw)
+    return of_mask(pixels)
 
 
 def _encoded(span: _Span) -> bytes:

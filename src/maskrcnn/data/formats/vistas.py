@@ -25,7 +25,7 @@ from maskrcnn.data.formats.drafts import Draft, Thing, assemble, numbered
 from maskrcnn.data.formats.fields import listing, mapping, text
 from maskrcnn.data.formats.label_maps import each_file, read_ids, split
 from maskrcnn.data.formats.pairing import Pair, a_few, by_stem, listed, missing
-from maskrcnn.data.formats.place import Place
+from maskrcnn.data.formats.place import Place, folders_up
 from maskrcnn.data.formats.reading import Reading
 from maskrcnn.errors import AnnotationError
 
@@ -51,12 +51,12 @@ def _is_known(folder: Path) -> bool:
 
 def _configuration(folder: Path) -> Path | None:
     names = (f"config_{folder.name}.json", "config.json")
-    paths = (above / name for above in (folder, *folder.parents[:3]) for name in names)
+    paths = (above / name for above in (folder, *folders_up(folder, 3)) for name in names)
     return next((path for path in paths if path.is_file()), None)
 
 
 def _pictures(folder: Path) -> Path | None:
-    return next((path for above in (folder, folder.parent) if (path := above / "images").is_dir()), None)
+    return next((path for above in (folder, *folders_up(folder, 1)) if (path := above / "images").is_dir()), None)
 
 
 def read(source: Path, reading: Reading) -> Dataset:

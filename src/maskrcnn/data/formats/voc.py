@@ -31,7 +31,7 @@ from maskrcnn.data.formats.drafts import ONLY_CLASS, Draft, Thing, assemble, num
 from maskrcnn.data.formats.label_maps import each_file, split
 from maskrcnn.data.formats.pairing import a_few, by_stem, check_size, listed
 from maskrcnn.data.formats.pictures import locate
-from maskrcnn.data.formats.place import Place
+from maskrcnn.data.formats.place import Place, folders_up
 from maskrcnn.data.formats.reading import Reading
 from maskrcnn.data.formats.texts import Line, lines
 from maskrcnn.data.formats.voc_xml import Entry, read_entry, recognises
@@ -56,13 +56,13 @@ _HEAD = 16384
 def find(place: Place) -> list[Path]:
     """Return a VOC folder, a folder of such XML files beside their pictures, or one list of `ImageSets`."""
     if not place.is_folder:
-        return [place.path] if _is_list(place.path) and _is_root(place.path.parents[2]) else []
+        return [place.path] if _is_list(place.path) and _is_root(folders_up(place.path, 3)[2]) else []
     here = any(recognises(place.head(path, _HEAD)) for path in place.ending(".xml")[:_LOOKED_AT])
     return [place.path] if here or _is_root(place.path) else []
 
 
 def _is_list(path: Path) -> bool:
-    return path.suffix.lower() == ".txt" and len(path.parents) > 2 and path.parents[1].name == "ImageSets"
+    return path.suffix.lower() == ".txt" and folders_up(path, 2)[1].absolute().name == "ImageSets"
 
 
 def _is_root(folder: Path) -> bool:
@@ -83,7 +83,7 @@ def read(source: Path, reading: Reading) -> Dataset:
             which nothing is known.
         ImageError: Pictures or masks are missing or broken.
     """
-    root = source if source.is_dir() else source.parents[2]
+    root = source if source.is_dir() else folders_up(source, 3)[2]
     colours = _colours(root / "labelmap.txt", reading)
     pages = list(_pages(source, root, reading))
     placed = _placed(pages, root, source, reading)
@@ -116,7 +116,9 @@ def _pages(source: Path, root: Path, reading: Reading) -> Iterator[_Page]:
 
     def page(stem: str) -> _Page:
         if stem not in xml and stem not in objects:
-            raise AnnotationError(f"{source}: {stem}: expected {folder / stem}.xml or a mask, found neither")
+            raise AnnotationError(
+                f"{source}: {stem}: expected {folder / stem}.xml or a mask, found neither", code="F009"
+            )
         entry = read_entry(xml[stem], reading) if stem in xml else None
         return _Page(stem, entry, objects.get(stem), classes.get(stem))
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from maskrcnn.data.dataset import Box, Rings
 from maskrcnn.data.formats.drafts import Thing
-from maskrcnn.data.formats.fields import expected, number, polygon
+from maskrcnn.data.formats.fields import expected, number, polygon, stated_size
 from maskrcnn.data.formats.reading import Reading
 from maskrcnn.data.formats.xml_nodes import Node, load_xml
 from maskrcnn.errors import AnnotationError
@@ -71,12 +71,9 @@ def read_entry(path: Path, reading: Reading) -> Entry:
 def _size(root: Node, where: str) -> tuple[int, int] | None:
     """Return the stated size; some tools write 0 by 0 where they don't know it."""
     texts = root.value("size", "height"), root.value("size", "width")
-    if texts in ((None, None), ("0", "0")):
+    if texts == ("0", "0"):
         return None
-    height, width = (number(text, where, "size") for text in texts)
-    if not (height.is_integer() and width.is_integer() and min(height, width) >= 1):
-        raise expected("whole height and width", " x ".join(map(str, texts)), where, "size")
-    return int(height), int(width)
+    return stated_size(*texts, f"{where}: size")
 
 
 def _thing(i: int, node: Node, is_own: bool, path: str) -> Thing:
