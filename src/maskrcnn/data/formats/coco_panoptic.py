@@ -38,7 +38,7 @@ from maskrcnn.data.formats.coco_records import (
 )
 from maskrcnn.data.formats.fields import expected, listing, mapping, text, whole
 from maskrcnn.data.formats.pictures import places
-from maskrcnn.data.formats.place import Place
+from maskrcnn.data.formats.place import Place, folders_up
 from maskrcnn.data.formats.reading import Reading
 from maskrcnn.data.images import read_image
 from maskrcnn.errors import AnnotationError
@@ -109,8 +109,8 @@ def _things(every: Classes, entries: Sequence[object], source: Path) -> Classes:
 
 
 def _map_folders(source: Path) -> list[Path]:
-    here = source.parent
-    return [here / source.stem, here, here.parent / source.stem, here.parent]
+    here, above = folders_up(source, 2)
+    return [here / source.stem, here, above / source.stem, above]
 
 
 def _maps(items: Iterator[object], pictures: Sequence[Picture], source: Path, reading: Reading) -> Iterator[_Map]:
