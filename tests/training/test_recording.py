@@ -138,10 +138,10 @@ def test_lightning_says_nothing_and_is_as_loud_as_before_afterwards(learn, run, 
     said = capfd.readouterr()
     assert (said.out, said.err) == ("", "")
     assert {name: logging.getLogger(name).level for name in levels} == levels
-    assert len(lines) == 2
-    assert lines[0].startswith("model: resnet18, 3 classes, short edge 64, anchors 8, 16, 32, 64, 128 px (preset small")
+    assert [line.split(":")[0] for line in lines] == ["data", "validation", "model", "epoch 1/1"]
+    assert lines[2].startswith("model: resnet18, 3 classes, short edge 64, anchors 8, 16, 32, 64, 128 px (preset small")
     losses = [row["train/loss"] for row in read_history(run.folder)]
-    assert lines[1].startswith(f"epoch 1/1: loss {sum(losses) / 4:.3f}, box AP50 0.")
+    assert lines[3].startswith(f"epoch 1/1: loss {sum(losses) / 4:.3f}, box AP50 0.")
 
 
 def test_words_go_to_stderr_where_nobody_takes_them(learn, run, shapes, sessions, shrunk, capsys):
@@ -151,7 +151,7 @@ def test_words_go_to_stderr_where_nobody_takes_them(learn, run, shapes, sessions
     train(shapes / "train", out=run.folder, model=sessions.MODEL, settings=settings, devices="cpu")
     said = capsys.readouterr()
     assert said.out == ""
-    assert [line.split(":")[0] for line in said.err.splitlines()] == ["model", "epoch 1/1"]
+    assert [line.split(":")[0] for line in said.err.splitlines()] == ["data", "model", "epoch 1/1"]
 
 
 def test_a_terminal_gets_a_bar_that_goes_away_and_the_lines_above_it(learn, run, monkeypatch):

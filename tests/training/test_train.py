@@ -17,7 +17,7 @@ import maskrcnn
 from maskrcnn.config import TrainConfig
 from maskrcnn.data import open_dataset
 from maskrcnn.data.joining import join
-from maskrcnn.errors import ConfigError, FormatError, ImageError, InputError, WeightsError
+from maskrcnn.errors import ConfigError, ImageError, InputError, WeightsError
 from maskrcnn.model.weights import read
 from maskrcnn.training import Devices, Run
 from maskrcnn.training.history import read_history
@@ -384,7 +384,7 @@ def test_classes_that_are_not_there_are_named_before_anything_is_written(learn, 
     with pytest.raises(InputError, match="did you mean 'circle' for 'circel'"):
         learn(run.folder, classes="circel", val=shapes / "val")
     assert not run.folder.exists()
-    with pytest.raises(FormatError, match="format: expected one of"):
+    with pytest.raises(InputError, match="format: expected one of"):
         learn(run.folder, format="cocoo")
 
 

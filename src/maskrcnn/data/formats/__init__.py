@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from difflib import get_close_matches
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -135,7 +136,9 @@ def open_dataset(
         ImageError: Pictures are missing.
     """
     if format is not None and format not in FORMATS:
-        raise InputError(f"format: expected one of {', '.join(FORMATS)}, got {format!r}")
+        near = get_close_matches(format, FORMATS, 1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise InputError(f"format: expected one of {', '.join(FORMATS)}, got {format!r}{hint}")
     path = unpacked(Path(path))
     if not path.exists():
         raise FormatError(f"{path}: expected an annotation file or a folder with one, got no such file or folder")
