@@ -23,7 +23,7 @@ EPILOG = """[bold]Examples[/]
   OUT/annotations.json     COCO with exact masks; the columns of a picture say
                            which one it was cut from
   OUT/images/              NAME_y00448_x00000.png: where the tile begins; .tif
-                           for other bands or depths, and for a GeoTIFF, whose
+                           where PNG can't hold it, and for a GeoTIFF, whose
                            tiles know where they lie
 
 In Python: maskrcnn.data.tiles.write_tiles

@@ -18,7 +18,7 @@ EPILOG = """[bold]Examples[/]
 
   OUT/annotations.json   a COCO set; the pictures stay where they are, unless
                          --pictures says otherwise
-  OUT/made.json          what it was made of
+  OUT/.made.json         what it was made of
 
 In Python: maskrcnn.data.splits.sample
 """

@@ -29,7 +29,7 @@ EPILOG = """[bold]Examples[/]
 
   OUT/train, val, test   a COCO set each; the pictures stay where they are,
                          unless --pictures says otherwise
-  OUT/made.json          what it was made of
+  OUT/.made.json         what it was made of
 
 In Python: maskrcnn.data.splits.split
 """
