@@ -141,6 +141,30 @@ def test_a_call_that_was_broken_off_goes_on(photos: Dataset, tmp_path: Path) -> 
     assert len(open_dataset(tmp_path / "out")) == 2
 
 
+def test_a_file_is_replaced_whole_or_not_at_all(photos: Dataset, tmp_path: Path) -> None:
+    path = write_set(photos, tmp_path / "out")
+    before = path.read_bytes()
+    gone = photos.change(records=[photos.records[0], replace(photos.records[1], path=tmp_path / "gone.png")])
+    with pytest.raises(ImageError, match=r"gone\.png"):
+        write_set(gone, tmp_path / "out", "copy")
+    assert path.read_bytes() == before
+    with coco.document(path, photos):
+        pass
+    document = json.loads(path.read_text())
+    assert (document["images"], document["annotations"], len(document["categories"])) == ([], [], 2)
+    assert sorted(inner.name for inner in path.parent.iterdir()) == ["annotations.json", "images"]
+
+
+def test_where_nothing_can_be_written_is_said(photos: Dataset, tmp_path: Path) -> None:
+    (tmp_path / "out").touch()
+    with pytest.raises(OutputError, match=r"annotations\.json: could not be written"):
+        write_set(photos, tmp_path / "out")
+    (tmp_path / "b/annotations.json").mkdir(parents=True)
+    with pytest.raises(OutputError, match=r"annotations\.json: could not be written"):
+        write_set(photos, tmp_path / "b")
+    assert [inner.name for inner in (tmp_path / "b").iterdir()] == ["annotations.json"]
+
+
 def test_what_a_kill_left_half_written_is_swept_away(tmp_path: Path) -> None:
     claim(tmp_path / "out", {})
     half = tmp_path / "out/.annotations.json.0123abcd.json"

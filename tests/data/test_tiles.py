@@ -11,7 +11,7 @@ from PIL import Image
 from maskrcnn.data import open_dataset, tiles
 from maskrcnn.data.dataset import Dataset
 from maskrcnn.data.formats import rasters
-from maskrcnn.data.formats.coco import encode_instances, write
+from maskrcnn.data.formats.coco import encode_instances
 from maskrcnn.data.images import read_image
 from maskrcnn.data.synth import synthesise
 from maskrcnn.data.tiles import Tiling, write_tiles
@@ -42,7 +42,9 @@ def make_set(folder: Path, pictures: dict[str, np.ndarray], masks: dict[str, lis
         labels = np.zeros(len(found.bitmaps), np.int64)
         instances = Instances((h, w), found.boxes(), labels, ["thing"], found)
         annotations += encode_instances(instances, i, len(annotations) + 1, [7])
-    write(folder / "annotations.json", images, annotations, [{"id": 7, "name": "thing", "supercategory": "stuff"}])
+    categories = [{"id": 7, "name": "thing", "supercategory": "stuff"}]
+    document = {"images": images, "annotations": annotations, "categories": categories}
+    (folder / "annotations.json").write_text(json.dumps(document))
     return open_dataset(folder)
 
 

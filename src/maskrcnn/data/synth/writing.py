@@ -18,16 +18,18 @@ from maskrcnn.data.synth.layouts import Layout, Ordered, Record
 from maskrcnn.data.writing.folder import claim
 from maskrcnn.data.writing.pictures import write_png
 from maskrcnn.files import replacing, write_text, writing
+from maskrcnn.machine import usable_cores
 
 RECORDS_FILE = "records.jsonl.partial"
 AT_ONCE = 64  # pictures that wait for the processes that draw
+MOST_PROCESSES = 8
 WORTH_A_PROCESS = 10  # pictures
 
 Draw = Callable[[int], Any]
 
 
 def write_set(
-    out: Path, call: Ordered, layout: Layout, draw: Draw, progress: Callable[[int], None], workers: int
+    out: Path, call: Ordered, layout: Layout, draw: Draw, progress: Callable[[int], None] | None, workers: int
 ) -> None:
     """Draw and write every picture that is not there yet, then the tables.
 
@@ -37,11 +39,12 @@ def write_set(
         layout: Which files it has.
         draw: Draws a picture, counted from 0.
         progress: Is told how many pictures are there.
-        workers: Processes that draw; below 2 this one does.
+        workers: Processes that draw; this one at 0 or 1, one a core, at most 8, below.
 
     Raises:
         OutputError: The folder holds something else, or a file cannot be written.
     """
+    progress = progress or _silent
     with writing(out):
         claim(out, call.values(), call.file)
         if all((out / table).is_file() for table in layout.tables):
@@ -72,6 +75,10 @@ def _write_rest(
         write_text(out / table, text)
 
 
+def _silent(_done: int) -> None:
+    """Tell nobody."""
+
+
 def _write_picture(out: Path, layout: Layout, draw: Draw, index: int) -> Record:
     """Draw a picture, write its files, and return what the tables will say."""
     scene = draw(index)
@@ -83,6 +90,7 @@ def _write_picture(out: Path, layout: Layout, draw: Draw, index: int) -> Record:
 
 def _in_order(write: Callable[[int], Record], indices: range, workers: int) -> Iterator[Record]:
     """Write pictures here or in other processes, and give their records one after the other."""
+    workers = min(MOST_PROCESSES, usable_cores()) if workers < 0 else workers
     if workers < 2 or len(indices) < WORTH_A_PROCESS * workers:
         yield from map(write, indices)
         return
