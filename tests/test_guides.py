@@ -27,7 +27,7 @@ def drawn(out: Path, name: str, seed: int, count: int = 3) -> None:
     synthesise("shapes", source, count, seed=seed, size_hw=(64, 96))
     convert(open_dataset(source), out, name)
     shutil.rmtree(source)
-    (out / ".maskrcnn-convert.json").unlink(missing_ok=True)
+    (out / ".made.json").unlink(missing_ok=True)
 
 
 def three_sets(name: str) -> Callable[[], None]:

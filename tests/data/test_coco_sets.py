@@ -13,9 +13,11 @@ from PIL import Image
 from sets import SIZE_HW, boxed, record, square
 
 from maskrcnn.data import open_dataset
-from maskrcnn.data.coco_sets import claim, write_set
 from maskrcnn.data.dataset import Annotation, Dataset, Rings, Runs
 from maskrcnn.data.images import read_image
+from maskrcnn.data.writing import coco
+from maskrcnn.data.writing.folder import claim
+from maskrcnn.data.writing.how import Placing, Writing
 from maskrcnn.errors import ImageError, OutputError
 from maskrcnn.structures import Bitmap
 
@@ -36,6 +38,12 @@ def photos(tmp_path: Path) -> Dataset:
         replace(record("b.png", 9), path=tmp_path / "photos/b.png", annotations=(Annotation("x", 0, two),)),
     ]
     return Dataset(tmp_path / "photos/set.json", "via", ("cat", "dog"), (3, 90), records, (), ("animal", ""))
+
+
+def write_set(dataset: Dataset, out: Path, pictures: Placing = "keep") -> Path:
+    """Write a set and return its annotation file."""
+    coco.write(dataset, out, Writing(coco.EXACTNESS, 0.0, pictures, lambda done, total: None))
+    return out / "annotations.json"
 
 
 def plain(annotation: Annotation) -> tuple[object, ...]:
@@ -109,7 +117,7 @@ def bands(path: Path, like: str, count: int) -> np.ndarray:
 @pytest.mark.parametrize("way", ["keep", "copy"])
 @pytest.mark.parametrize(
     ("like", "count", "suffix"),
-    [("uint8", 3, ".png"), ("uint8", 4, ".tif"), ("uint16", 1, ".tif"), ("float32", 5, ".tif")],
+    [("uint8", 3, ".png"), ("uint8", 4, ".tif"), ("uint16", 1, ".png"), ("float32", 5, ".tif")],
 )
 def test_a_picture_that_is_no_plain_file_is_written_with_its_values(photos, tmp_path, way, like, count, suffix) -> None:
     read = partial(bands, like=like, count=count)
@@ -133,15 +141,38 @@ def test_a_call_that_was_broken_off_goes_on(photos: Dataset, tmp_path: Path) -> 
     assert len(open_dataset(tmp_path / "out")) == 2
 
 
-def test_what_a_kill_left_half_written_is_swept_away(photos: Dataset, tmp_path: Path) -> None:
+def test_a_file_is_replaced_whole_or_not_at_all(photos: Dataset, tmp_path: Path) -> None:
+    path = write_set(photos, tmp_path / "out")
+    before = path.read_bytes()
+    gone = photos.change(records=[photos.records[0], replace(photos.records[1], path=tmp_path / "gone.png")])
+    with pytest.raises(ImageError, match=r"gone\.png"):
+        write_set(gone, tmp_path / "out", "copy")
+    assert path.read_bytes() == before
+    with coco.document(path, photos):
+        pass
+    document = json.loads(path.read_text())
+    assert (document["images"], document["annotations"], len(document["categories"])) == ([], [], 2)
+    assert sorted(inner.name for inner in path.parent.iterdir()) == ["annotations.json", "images"]
+
+
+def test_where_nothing_can_be_written_is_said(photos: Dataset, tmp_path: Path) -> None:
+    (tmp_path / "out").touch()
+    with pytest.raises(OutputError, match=r"annotations\.json: could not be written"):
+        write_set(photos, tmp_path / "out")
+    (tmp_path / "b/annotations.json").mkdir(parents=True)
+    with pytest.raises(OutputError, match=r"annotations\.json: could not be written"):
+        write_set(photos, tmp_path / "b")
+    assert [inner.name for inner in (tmp_path / "b").iterdir()] == ["annotations.json"]
+
+
+def test_what_a_kill_left_half_written_is_swept_away(tmp_path: Path) -> None:
     claim(tmp_path / "out", {})
     half = tmp_path / "out/.annotations.json.0123abcd.json"
     half.write_text('{"images": [], "annotations": [], "categories": []}')
     claim(tmp_path / "out", {})
-    write_set(photos, tmp_path / "out")
     assert not half.exists()
     (tmp_path / "new").mkdir()
-    (tmp_path / "new/.made.json.0123abcd.json").touch()
+    (tmp_path / "new/..made.json.0123abcd.json").touch()
     claim(tmp_path / "new", {})
 
 
@@ -150,13 +181,48 @@ def test_a_folder_belongs_to_one_call(tmp_path: Path) -> None:
     claim(tmp_path / "out", call)
     (tmp_path / "out/train").mkdir()
     claim(tmp_path / "out", call)
-    with pytest.raises(OutputError, match="got one that another command made"):
+    with pytest.raises(OutputError, match="got one that was begun with seed 1 instead of 2; choose"):
         claim(tmp_path / "out", {**call, "seed": 2})
+    with pytest.raises(OutputError, match="got one that was begun with command split instead of sample"):
+        claim(tmp_path / "out", {**call, "command": "sample"})
+    with pytest.raises(OutputError, match=r"got a folder with \.made\.json"):
+        claim(tmp_path / "out", call, "synth.json")
     with pytest.raises(OutputError, match="got a folder with out"):
         claim(tmp_path, call)
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match="expected a folder, got a file"):
         claim(tmp_path / "file", call)
+
+
+def test_what_differs_between_two_calls_is_said(tmp_path: Path) -> None:
+    call = {"set": "0" * 64, "size_hw": (4, 5), "backgrounds": "1" * 64, "look": {"turn": 180.0, "scale": (0.2, 0.8)}}
+    claim(tmp_path, call)
+    claim(tmp_path, call)
+    for change, sentence in (
+        ({"set": "2" * 64}, "begun from another set, or before its annotations changed;"),
+        ({"size_hw": (4, 6)}, r"begun with size_hw \[4, 5\] instead of \[4, 6\];"),
+        ({"backgrounds": "2" * 64}, "begun with other backgrounds;"),
+        ({"look": {"turn": 10.0, "scale": (0.2, 0.8)}}, r"begun with turn 180\.0 instead of 10\.0;"),
+        ({"look": None}, 'begun with look {"turn".* instead of null;'),
+    ):
+        with pytest.raises(OutputError, match=sentence):
+            claim(tmp_path, {**call, **change})
+
+
+def test_a_name_that_does_not_say_what_file_it_is_gets_the_suffix_of_the_file(photos: Dataset, tmp_path: Path) -> None:
+    records = [replace(old, name=name) for old, name in zip(photos.records, ("scene/7", "b.png"), strict=True)]
+    write_set(photos.change(records=records), tmp_path / "out", "copy")
+    assert [each.name for each in open_dataset(tmp_path / "out").records] == ["scene/7.png", "b.png"]
+
+
+def test_ids_stay_where_all_are_known_and_differ(photos: Dataset, tmp_path: Path) -> None:
+    first, second = photos.records
+    for names, ids in (((8, 5, 6, 7), [8, 5, 6, 7]), ((8, 5, 6, 8), [1, 2, 3, 4])):
+        named = [replace(each, name=f"annotation {i}") for each, i in zip(first.annotations, names, strict=False)]
+        last = replace(second.annotations[0], name=f"annotation {names[3]}")
+        records = [replace(first, annotations=tuple(named)), replace(second, annotations=(last,))]
+        path = write_set(photos.change(records=records), tmp_path / str(ids[0]))
+        assert [each["id"] for each in json.loads(path.read_text())["annotations"]] == ids
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="../shared/data is not here")

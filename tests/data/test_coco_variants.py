@@ -124,6 +124,7 @@ def test_pictures_of_lvis_lie_in_the_folders_of_coco(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("image", "words"),
     [
+        ({"coco_url": "http://[1/a.jpg"}, r"images\[0\]: coco_url: expected an address, got 'http://\[1/a.jpg'"),
         ({"neg_category_ids": 5}, r"images\[0\]: neg_category_ids: expected a list, got 5"),
         ({"neg_category_ids": ["a"]}, r"images\[0\]: neg_category_ids: expected a whole number from 0 up, got 'a'"),
         ({"coco_url": None}, r"images\[0\]: file_name: expected a text, got nothing"),

@@ -339,11 +339,10 @@ def test_a_broken_off_call_goes_on_and_ends_in_the_same_bytes(layout: str, tmp_p
     assert not (out / "train_labels.csv").exists()
     with (out / "records.jsonl.partial").open("a") as log:
         log.write('{"image_id": "ab')  # killed while it wrote a line
-    (out / "images" / "000004.png.partial").write_bytes(b"half a picture")
+    (out / "images" / ".000004.png.0123abcd.png").write_bytes(b"half a picture")
     told: list[int] = []
     synthesise("shapes", out, 5, size_hw=SIZE, layout=layout, progress=told.append)
     assert told == [3, 4, 5]
-    (out / "images" / "000004.png.partial").unlink(missing_ok=True)
     assert contents(out) == contents(tmp_path / "whole")
 
 
@@ -394,11 +393,11 @@ def test_a_folder_with_something_else_is_refused_and_left_alone(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"seed": 1}, "seed 1, got one with seed 0"),
-        ({"count": 3}, "count 3, got one with count 2"),
-        ({"size_hw": (72, 80)}, "height 72, got one with height 64"),
-        ({"kind": "spacecraft"}, "kind spacecraft, got one with kind shapes"),
-        ({"layout": "pose-bowl"}, "layout pose-bowl, got one with layout coco"),
+        ({"seed": 1}, "begun with seed 0 instead of 1"),
+        ({"count": 3}, "begun with count 2 instead of 3"),
+        ({"size_hw": (72, 80)}, "begun with height 64 instead of 72"),
+        ({"kind": "spacecraft"}, "begun with kind shapes instead of spacecraft"),
+        ({"layout": "pose-bowl"}, "begun with layout coco instead of pose-bowl"),
     ],
 )
 def test_a_set_of_another_call_is_refused_and_left_alone(change: dict[str, Any], sentence: str, tmp_path: Path) -> None:
@@ -413,7 +412,7 @@ def test_a_set_of_another_call_is_refused_and_left_alone(change: dict[str, Any],
 @pytest.mark.parametrize("text", ["", "[]", "{"])
 def test_a_strange_synth_json_is_refused(text: str, tmp_path: Path) -> None:
     (tmp_path / "synth.json").write_text(text)
-    with pytest.raises(OutputError, match=r"synth\.json: expected the settings of a set"):
+    with pytest.raises(OutputError, match=r"synth\.json: expected what began this folder"):
         synthesise("shapes", tmp_path, 1, size_hw=SIZE)
     assert (tmp_path / "synth.json").read_text() == text
 

@@ -11,7 +11,7 @@ from PIL import Image
 from maskrcnn.data import open_dataset, tiles
 from maskrcnn.data.dataset import Dataset
 from maskrcnn.data.formats import rasters
-from maskrcnn.data.formats.coco import encode_instances, write
+from maskrcnn.data.formats.coco import encode_instances
 from maskrcnn.data.images import read_image
 from maskrcnn.data.synth import synthesise
 from maskrcnn.data.tiles import Tiling, write_tiles
@@ -42,7 +42,9 @@ def make_set(folder: Path, pictures: dict[str, np.ndarray], masks: dict[str, lis
         labels = np.zeros(len(found.bitmaps), np.int64)
         instances = Instances((h, w), found.boxes(), labels, ["thing"], found)
         annotations += encode_instances(instances, i, len(annotations) + 1, [7])
-    write(folder / "annotations.json", images, annotations, [{"id": 7, "name": "thing", "supercategory": "stuff"}])
+    categories = [{"id": 7, "name": "thing", "supercategory": "stuff"}]
+    document = {"images": images, "annotations": annotations, "categories": categories}
+    (folder / "annotations.json").write_text(json.dumps(document))
     return open_dataset(folder)
 
 
@@ -188,16 +190,18 @@ def test_a_call_that_was_cut_off_goes_on(drawn: Dataset, tmp_path: Path) -> None
     assert (tmp_path / "out/images/000001_y00000_x00000.png").stat().st_mtime_ns == first
     for file in (tmp_path / "whole").rglob("*.*"):
         assert (tmp_path / "out" / file.relative_to(tmp_path / "whole")).read_bytes() == file.read_bytes()
-    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["annotations.json", "images", "tiles.json"]
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [".made.json", "annotations.json", "images"]
     assert write_tiles(drawn, tmp_path / "out", tiling) == made
 
 
 def test_another_folder_is_left_alone(drawn: Dataset, tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match=r"expected a new or empty folder, got one with annotations\.json"):
+    with pytest.raises(OutputError, match=r"expected an empty folder .* got a folder with annotations\.json"):
         write_tiles(drawn, tmp_path / "drawn", Tiling((32, 32), 0))
     write_tiles(drawn, tmp_path / "out", Tiling((32, 32), 0))
-    with pytest.raises(OutputError, match="tiles of another call: overlap, fingerprint differ"):
-        write_tiles(drawn[1:], tmp_path / "out", Tiling((32, 32), 1))
+    with pytest.raises(OutputError, match="begun with overlap 0 instead of 1"):
+        write_tiles(drawn, tmp_path / "out", Tiling((32, 32), 1))
+    with pytest.raises(OutputError, match="begun from another set"):
+        write_tiles(drawn[1:], tmp_path / "out", Tiling((32, 32), 0))
 
 
 def test_a_picture_of_another_size_is_named(tmp_path: Path) -> None:

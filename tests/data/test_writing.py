@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -435,8 +434,8 @@ def test_a_folder_with_something_else_is_refused(tmp_path: Path) -> None:
     other = make(tmp_path, Annotation("one", 0, SQUARE))
     with pytest.raises(OutputError, match="begun from another set"):
         convert(other, tmp_path / "out", "via")
-    (tmp_path / "out/.maskrcnn-convert.json").write_text("[")
-    with pytest.raises(OutputError, match="expected what a convert wrote"):
+    (tmp_path / "out/.made.json").write_text("[")
+    with pytest.raises(OutputError, match="expected what began this folder"):
         convert(dataset, tmp_path / "out", "via")
     with pytest.raises(OutputError, match="expected a folder, got a file"):
         convert(dataset, tmp_path / "pictures/a.png", "coco")
@@ -448,12 +447,12 @@ def test_a_folder_that_can_not_be_written_is_said(tmp_path: Path) -> None:
         convert(make(tmp_path), tmp_path / "file/out", "coco")
 
 
-def test_a_link_to_another_file_system_has_a_hint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_link_that_the_system_refuses_has_a_hint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
-        raise OSError(18, "Invalid cross-device link")
+        raise OSError(1, "Operation not permitted")
 
-    monkeypatch.setattr(os, "link", refuse)
-    with pytest.raises(OutputError, match=r"Invalid cross-device link; take --pictures copy"):
+    monkeypatch.setattr(Path, "symlink_to", refuse)
+    with pytest.raises(OutputError, match=r"Operation not permitted; take --pictures copy"):
         convert(make(tmp_path), tmp_path / "out", "coco", pictures="link")
 
 

@@ -124,7 +124,9 @@ def test_a_second_process_that_lightning_starts_leaves_the_folder_and_the_words_
     assert len(read_history(tmp_path / "two")) == 2  # seven pictures, twice two at a time
 
 
-ALLOWED = re.compile(r"(note|model|weights|epoch \d+/\d+|interrupted|the run can go on|error|resuming)\b")
+ALLOWED = re.compile(
+    r"(note|data|validation|model|weights|epoch \d+/\d+|interrupted|the run can go on|error|resuming)\b"
+)
 
 
 def test_the_command_says_only_what_we_say_and_how_to_go_on(shapes, tmp_path):

@@ -15,8 +15,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from maskrcnn.data.dataset import Annotation, Dataset, Record
-from maskrcnn.data.views import View, annotations_of, head_of
+from maskrcnn.data.dataset import Annotation, Dataset, LazyRecords, Record, annotations_of, head_of
 from maskrcnn.errors import InputError, few
 
 Classes = str | Mapping[str, str | Iterable[str]] | Iterable[str]
@@ -117,7 +116,7 @@ class Choice:
         return None if len(whole) == len(self.names) else whole
 
 
-class _Relabelled(View):
+class _Relabelled(LazyRecords):
     def __init__(self, records: Sequence[Record], choice: Choice) -> None:
         self._records = records
         self._choice = choice

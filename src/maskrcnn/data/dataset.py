@@ -140,7 +140,7 @@ class Record:
 
 
 class LazyRecords(Sequence[Record]):
-    """Records that are made when they are asked for; what a large set has instead of a tuple."""
+    """Records that are made when they are asked for, of a large set or of another set's records."""
 
     @abstractmethod
     def head(self, i: int) -> Record:
@@ -165,6 +165,16 @@ class LazyRecords(Sequence[Record]):
         """Return some of the records, none of which is made."""
         every = range(len(self))
         return _Selected(self, array("q", (every[i] for i in index)))
+
+
+def head_of(records: Sequence[Record], i: int) -> Record:
+    """Return record i, counted from 0, whose annotations are not asked for, and may be left away."""
+    return records.head(range(len(records))[i]) if isinstance(records, LazyRecords) else records[i]
+
+
+def annotations_of(records: Sequence[Record], i: int) -> tuple[Annotation, ...]:
+    """Return the annotations of record i, counted from 0."""
+    return records.annotations(i) if isinstance(records, LazyRecords) else records[i].annotations
 
 
 class _Selected(LazyRecords):
@@ -273,7 +283,7 @@ class Dataset(Sequence[Sample]):
         chosen = self.change(
             records=every.select(index) if isinstance(every, LazyRecords) else [every[i] for i in index], left_out=()
         )
-        names = {chosen._head(i).name for i in range(len(chosen))} if self.left_out else ()
+        names = {head_of(chosen.records, i).name for i in range(len(chosen))} if self.left_out else ()
         return chosen.change(left_out=[left for left in self.left_out if left.picture in names])
 
     def change(self, **values: Any) -> Dataset:
@@ -283,20 +293,15 @@ class Dataset(Sequence[Sample]):
 
     def path(self, i: int) -> Path:
         """Return where picture i lies."""
-        return self._head(i).path
+        return head_of(self.records, i).path
 
     def image_id(self, i: int) -> int:
         """Return the id by which results name picture i."""
-        return self._head(i).image_id
+        return head_of(self.records, i).image_id
 
     def size_hw(self, i: int) -> tuple[int, int]:
         """Return the upright height and width of picture i, without decoding it."""
-        return self._head(i).size_hw
-
-    def _head(self, i: int) -> Record:
-        """Return record i; a large set leaves its annotations away."""
-        records = self.records
-        return records.head(range(len(records))[i]) if isinstance(records, LazyRecords) else records[i]
+        return head_of(self.records, i).size_hw
 
     def instances(self, i: int) -> Instances:
         """Draw the objects of picture i, without decoding it.
@@ -308,7 +313,7 @@ class Dataset(Sequence[Sample]):
         record = self.records[i]
         masks = [drawn(annotation, record.size_hw) for annotation in record.annotations]
         boxes = [
-            _clipped(annotation, record.size_hw) if bitmap is None else border(bitmap)
+            clipped(annotation, record.size_hw) if bitmap is None else border(bitmap)
             for annotation, bitmap in zip(record.annotations, masks, strict=True)
         ]
         bitmaps = [bitmap for bitmap in masks if bitmap is not None]
@@ -364,7 +369,7 @@ def drawn(annotation: Annotation, size_hw: tuple[int, int]) -> Bitmap | None:
     if annotation.shape is None:
         return None
     bitmap = annotation.shape.bitmap(size_hw)
-    return bitmap if bitmap.pixels.size else _nearest_pixel(_clipped(annotation, size_hw), size_hw)
+    return bitmap if bitmap.pixels.size else _nearest_pixel(clipped(annotation, size_hw), size_hw)
 
 
 def stated_or_header_size(path: Path, stated: tuple[int, int] | None) -> tuple[int, int]:
@@ -412,7 +417,7 @@ def _nearest_pixel(box: Box, size_hw: tuple[int, int]) -> Bitmap:
     return Bitmap(x, y, np.ones((1, 1), dtype=np.bool_))
 
 
-def _clipped(annotation: Annotation, size_hw: tuple[int, int]) -> Box:
+def clipped(annotation: Annotation, size_hw: tuple[int, int]) -> Box:
     """Return the part of an annotation's extent that lies in the picture."""
     extent = annotation.extent()
     assert extent is not None  # `_reason` has left out what has none

@@ -18,9 +18,8 @@ from itertools import accumulate
 from pathlib import Path
 
 from maskrcnn.data.classes import Classes, choose, names_of, parse_classes
-from maskrcnn.data.dataset import Annotation, Dataset, Record
+from maskrcnn.data.dataset import Annotation, Dataset, LazyRecords, Record, annotations_of, head_of
 from maskrcnn.data.formats.drafts import ONLY_CLASS
-from maskrcnn.data.views import View, annotations_of, head_of
 from maskrcnn.errors import InputError
 
 SET = "set"
@@ -67,7 +66,7 @@ class _Part:
         return None if len(joint) == self.classes else joint
 
 
-class _Joint(View):
+class _Joint(LazyRecords):
     def __init__(self, parts: Sequence[_Part]) -> None:
         self._parts = parts
         self._ends = list(accumulate(len(part.records) for part in parts))

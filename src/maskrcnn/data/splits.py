@@ -20,8 +20,7 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from maskrcnn.data.dataset import Dataset
-from maskrcnn.data.views import head_of
+from maskrcnn.data.dataset import Dataset, head_of
 from maskrcnn.errors import InputError
 
 RANDOM, STRATIFIED, REGION = "random", "stratified", "region"

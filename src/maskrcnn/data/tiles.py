@@ -1,7 +1,7 @@
 """A data set cut into tiles that overlap, as COCO instances with exact masks.
 
-`tiles.json` says which call the folder belongs to; `tiles.jsonl.partial` collects what the annotation file will say,
-one line for each tile that is done; `annotations.json` comes last. A call that was cut off goes on where it was.
+`tiles.jsonl.partial` collects what the annotation file will say, one line for each tile that is done;
+`annotations.json` comes last. A call that was cut off goes on where it was.
 
 Letters: H, W height and width of a picture; h, w of a tile.
 """
@@ -11,31 +11,28 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from itertools import groupby
+from itertools import count, groupby
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
-
 from maskrcnn.data.dataset import Dataset, Record
 from maskrcnn.data.formats import rasters
-from maskrcnn.data.formats.coco import encode_instances, write
+from maskrcnn.data.formats.coco import encode_instances
 from maskrcnn.data.formats.rasters import Raster, ReadWindow
 from maskrcnn.data.geometry import crop_instances
-from maskrcnn.errors import AnnotationError, DataError, InputError, OutputError
-from maskrcnn.files import make_folder, replacing, write_text, writing
+from maskrcnn.data.writing import coco
+from maskrcnn.data.writing.folder import claim
+from maskrcnn.data.writing.pictures import save, suffix_for
+from maskrcnn.errors import AnnotationError, DataError, InputError
+from maskrcnn.files import replacing, write_text, writing
 from maskrcnn.structures import Instances
 
 Empty = Literal["keep", "drop"]
 
-CALL_FILE = "tiles.json"
 LOG_FILE = "tiles.jsonl.partial"
-ANNOTATIONS_FILE = "annotations.json"
 PICTURE_COLUMN = "picture"
 """The column that says which picture a tile is of; tiles of one picture belong into one part of a split."""
 
@@ -125,8 +122,8 @@ def write_tiles(dataset: Dataset, out: Path, tiling: Tiling, progress: Callable[
         DataError: A picture is missing or broken, or not of the size that the annotations say.
     """
     tiles = [tile for i in range(len(dataset)) for tile in tiling.tiles(i, dataset.size_hw(i))]
-    _claim(out, _call(dataset, tiling))
-    if not (out / ANNOTATIONS_FILE).is_file():
+    claim(out, {"command": "crop", "set": dataset.fingerprint(), **asdict(tiling)})
+    if not (out / coco.NAME).is_file():
         with writing(out):
             _write_rest(dataset, out, tiling, tiles, progress)
     progress(len(tiles), len(tiles))
@@ -138,7 +135,6 @@ def _write_rest(
 ) -> None:
     lines = _finished(out / LOG_FILE)
     write_text(out / LOG_FILE, "".join(map(_text, lines)))
-    (out / "images").mkdir(exist_ok=True)
     names = _names(dataset.records)
     with (out / LOG_FILE).open("a", encoding="utf-8") as log:
         for line in _cut(dataset, out / "images", tiling, tiles[len(lines) :], names):
@@ -176,10 +172,13 @@ def _write_tile(source: _Source, folder: Path, tiling: Tiling, tile: Tile, datas
     if tiling.empty == "drop" and not len(instances):
         return _DROPPED
     pixels = source.read(tile.x, tile.y, tile.size_hw)
-    suffix = ".png" if source.place is None and pixels.dtype == np.uint8 and pixels.shape[2] == 3 else ".tif"
+    suffix = suffix_for(pixels) if source.place is None else ".tif"
     file_name = f"{source.name}_y{tile.y:05d}_x{tile.x:05d}{suffix}"
     with replacing(folder / file_name) as unfinished:
-        _save(unfinished, pixels, source.place, tile)
+        if source.place is None:
+            save(unfinished, pixels)
+        else:
+            rasters.write_raster(unfinished, pixels, source.place.part(tile.x, tile.y, tile.size_hw))
     image: Line = {"file_name": file_name, "height": tile.size_hw[0], "width": tile.size_hw[1]}
     image["columns"] = _columns(source, tile)
     if source.record.labelled is not None:
@@ -232,20 +231,6 @@ def _windows(dataset: Dataset, i: int, place: Raster | None) -> Iterator[ReadWin
     yield lambda x, y, size_hw: image[y : y + size_hw[0], x : x + size_hw[1]]
 
 
-def _save(path: Path, pixels: NDArray[np.generic], place: Raster | None, tile: Tile) -> None:
-    if place is not None:
-        rasters.write_raster(path, pixels, place.part(tile.x, tile.y, tile.size_hw))
-    elif path.suffix == ".png":
-        Image.fromarray(np.ascontiguousarray(pixels)).save(path, format="PNG")
-    else:
-        from tifffile import imwrite
-
-        one = pixels.shape[2] == 1
-        layout: dict[str, Any] = {} if one else {"planarconfig": "contig"}
-        plain = pixels[..., 0] if one else pixels
-        imwrite(path, plain, photometric="minisblack", compression="zlib", metadata=None, **layout)
-
-
 def _names(records: Sequence[Record]) -> list[str]:
     """Name each picture for its tiles: as it is, without folders; with its id where two would be the same."""
     plain = [re.sub(r"[^\w.+-]+", "_", str(Path(record.name).with_suffix(""))).strip("_.") for record in records]
@@ -261,57 +246,25 @@ def _names(records: Sequence[Record]) -> list[str]:
 
 def _write_annotations(dataset: Dataset, out: Path, lines: Sequence[Line]) -> None:
     """Number tiles and objects from 1."""
-    images: list[Line] = []
-    annotations: list[Line] = []
-    for line in lines:
-        if line["image"] is None:
-            continue
-        images.append({"id": len(images) + 1, **line["image"]})
-        for entry in line["annotations"]:
-            annotations.append({**entry, "id": len(annotations) + 1, "image_id": len(images)})
-    if not images:
+    kept = [line for line in lines if line["image"] is not None]
+    if not kept:
         raise AnnotationError(f"{dataset.source}: expected an object in at least one tile, got none; keep empty tiles")
-    rows = zip(dataset.category_ids, dataset.class_names, dataset.supercategories, strict=True)
-    categories = [{"id": i, "name": name, "supercategory": wider} for i, name, wider in rows]
-    write(out / ANNOTATIONS_FILE, images, annotations, categories)
+    numbers = count(1)
+    with coco.document(out / coco.NAME, dataset) as file:
+        for image_id, line in enumerate(kept, start=1):
+            file.add_image({"id": image_id, **line["image"]})
+            for entry in line["annotations"]:
+                file.add_annotation({**entry, "id": next(numbers), "image_id": image_id})
 
 
 def _count(out: Path, tiles: int) -> Tiled:
-    document = json.loads((out / ANNOTATIONS_FILE).read_bytes())
+    document = json.loads((out / coco.NAME).read_bytes())
     filled = {entry["image_id"] for entry in document["annotations"]}
     ignored = sum(entry["iscrowd"] for entry in document["annotations"])
     return Tiled(len(document["images"]), tiles - len(filled), len(document["annotations"]), ignored)
 
 
 # Going on
-
-
-def _call(dataset: Dataset, tiling: Tiling) -> dict[str, object]:
-    return {**asdict(tiling), "size_hw": [*tiling.size_hw], "fingerprint": dataset.fingerprint()}
-
-
-def _claim(out: Path, call: Mapping[str, object]) -> None:
-    """Make the folder this call's own, or find that it is."""
-    make_folder(out)
-    if (out / CALL_FILE).is_file():
-        _compare(out, call)
-        return
-    other = next(iter(sorted(path.name for path in out.iterdir() if not path.name.startswith("."))), None)
-    if other is not None:
-        raise OutputError(f"{out}: expected a new or empty folder, got one with {other}; choose another folder")
-    write_text(out / CALL_FILE, json.dumps(call, indent=1))
-
-
-def _compare(out: Path, call: Mapping[str, object]) -> None:
-    try:
-        found = json.loads((out / CALL_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        found = None
-    if found != call:
-        names = [name for name in call if not isinstance(found, dict) or found.get(name) != call[name]]
-        raise OutputError(
-            f"{out}: expected a new folder, got tiles of another call: {', '.join(names)} differ; choose another folder"
-        )
 
 
 def _finished(log: Path) -> list[Line]:

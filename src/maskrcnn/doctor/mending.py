@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
-from maskrcnn.data.dataset import Annotation, Dataset, Record
+from maskrcnn.data.dataset import (
+    Annotation,
+    Dataset,
+    LazyRecords,
+    Record,
+    Runs,
+    annotations_of,
+    border,
+    clipped,
+    drawn,
+    head_of,
+)
 from maskrcnn.data.findings import RULES, Finding
+from maskrcnn.data.images import read_image
 from maskrcnn.doctor.classes import similar
-from maskrcnn.doctor.copying import Copy, Written, claim, turned_upright, write_copy
+from maskrcnn.doctor.copying import Copied, Progress, write_copy
 from maskrcnn.doctor.examining import Examined, Visit, nothing
-from maskrcnn.doctor.looking import Look
 from maskrcnn.doctor.pictures import Album, as_stored
+from maskrcnn.doctor.turning import turned_upright
 from maskrcnn.errors import InputError
 
 MENDED = frozenset(code for code, rule in RULES.items() if rule.mend and not code.startswith("S"))
@@ -23,10 +36,8 @@ _LOSING_PICTURES = frozenset({"P101", "P102", "P103", "P104", "P111"})
 _LOSING_OBJECTS = frozenset({"G206", "G210"})
 _TURNED = frozenset({"P108", "P109"})
 
-Progress = Callable[[int, int], None]
 
-
-def mend(visit: Visit, out: str | Path, *, ignore: Collection[str] = (), progress: Progress = nothing) -> Written:
+def mend(visit: Visit, out: str | Path, *, ignore: Collection[str] = (), progress: Progress = nothing) -> Copied:
     """Write a copy of the first set, as COCO, in which what can be mended is.
 
     Every object is written as the pixels that it fills in its picture, with box and area to match. What was
@@ -46,14 +57,14 @@ def mend(visit: Visit, out: str | Path, *, ignore: Collection[str] = (), progres
     dataset, album = _seen(examined)
     ignored = frozenset(ignore) - _LOSING_PICTURES
     findings = [each for each in examined.findings if each.code in MENDED - ignored]
-    claim(Path(out), dataset.source)
-    joined, labels = _joined_classes(examined) if "C306" not in ignored else (dataset, None)
-    work = _Work(dataset, album, findings, labels)
-    changes = [_change(finding) for finding in findings]
-    return write_copy(Path(out), joined, work.copies(), changes, _of(len(dataset), progress))
+    every = range(len(dataset.class_names))
+    joined, labels = _joined_classes(examined) if "C306" not in ignored else (dataset, every)
+    mended = joined.change(records=_Mended(dataset, album, findings, labels), left_out=())
+    call = {"command": "mend", "set": dataset.fingerprint(), "ignore": sorted(ignored)}
+    return write_copy(Path(out), call, mended, [_change(finding) for finding in findings], progress)
 
 
-def deleak(visit: Visit, out: str | Path, *, progress: Progress = nothing) -> list[Written]:
+def deleak(visit: Visit, out: str | Path, *, progress: Progress = nothing) -> list[Copied]:
     """Write each set after the first without the pictures that a set before it has, as COCO.
 
     Args:
@@ -75,19 +86,15 @@ def deleak(visit: Visit, out: str | Path, *, progress: Progress = nothing) -> li
         dataset, _ = _seen(examined)
         lost = _unusable(examined)
         gone = set(shared.index)
-        kept = [i for i in range(len(dataset)) if i not in gone and dataset.records[i].name not in lost]
+        kept = [i for i in range(len(dataset)) if i not in gone and head_of(dataset.records, i).name not in lost]
         if not kept:
             raise InputError(f"{dataset.source}: nothing is left of it without the pictures that it shares")
-        claim(folder, dataset.source)
         causes = ("S405", "S406", *_LOSING_PICTURES)
         changes = [_change(each) for each in [*shared.findings, *examined.findings] if each.code in causes]
-        copies = (Copy(dataset.records[i]) for i in kept)
-        written.append(write_copy(folder, dataset, copies, changes, _of(len(kept), progress)))
+        left = dataset.select(kept)
+        call = {"command": "deleak", "set": left.fingerprint()}
+        written.append(write_copy(folder, call, left, changes, progress))
     return written
-
-
-def _of(total: int, progress: Progress) -> Callable[[int], None]:
-    return lambda done: progress(done, total)
 
 
 def _seen(examined: Examined) -> tuple[Dataset, Album]:
@@ -116,65 +123,83 @@ def _change(finding: Finding) -> dict[str, str]:
     }
 
 
-@dataclass(frozen=True)
-class _Work:
-    dataset: Dataset
-    album: Album
-    findings: list[Finding]
-    labels: list[int] | None  # the new label of each old one
+class _Mended(LazyRecords):
+    """The pictures that stay, with the objects that stay, as the pixels that they fill.
 
-    def copies(self) -> Iterator[Copy]:
-        """Give the pictures that stay, with the objects that stay."""
+    Args:
+        dataset: The set.
+        album: What was seen of its pictures.
+        findings: What is mended.
+        labels: The new label of each old one.
+    """
+
+    def __init__(self, dataset: Dataset, album: Album, findings: Sequence[Finding], labels: Sequence[int]) -> None:
+        self._dataset, self._album, self._findings, self._labels = dataset, album, findings, labels
+        self._dropped = {(each.picture, each.annotation) for each in findings if each.code in _LOSING_OBJECTS}
+        self._stored, self._anew = self._names({"P108"}), self._names(_TURNED)
+        self._seen = {record.name: look for record, look in album.turned}
+        gone, self._joined = self._again()
         lost = self._names(_LOSING_PICTURES)
-        dropped = {(each.picture, each.annotation) for each in self.findings if each.code in _LOSING_OBJECTS}
-        gone, joined = self._again()
-        stored, anew = self._names({"P108"}), self._names(_TURNED)
-        seen = {record.name: look for record, look in self.album.turned}
-        for number, record in enumerate(self.dataset.records):
-            if number in gone or record.name in lost:
-                continue
-            others = [self.dataset.records[i].annotations for i in joined[number]]
-            annotations = [each for each in record.annotations if (record.name, each.name) not in dropped]
-            annotations += _new_ones(record.annotations, [each for some in others for each in some])
-            record = replace(record, annotations=tuple(annotations))
-            if record.name in stored:
-                record = self._turned(record, seen[record.name])
-            yield Copy(self._relabelled(record), record.name in anew)
+        names = [head_of(dataset.records, i).name for i in range(len(dataset))]
+        self._kept = [i for i, name in enumerate(names) if i not in gone and name not in lost]
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def head(self, i: int) -> Record:
+        record = replace(head_of(self._dataset.records, self._kept[i]), image_id=i + 1, annotations=())
+        if record.labelled is not None:
+            record = replace(record, labelled=frozenset(self._labels[label] for label in record.labelled))
+        if record.name in self._anew and record.read is read_image:
+            record = replace(record, read=partial(read_image))  # no plain file any more: it is stored anew
+        size_hw = self._seen[record.name].size_hw if record.name in self._stored else None
+        return record if size_hw is None else replace(record, size_hw=size_hw)
+
+    def annotations(self, i: int) -> tuple[Annotation, ...]:
+        records, number = self._dataset.records, self._kept[i]
+        name, size_hw = head_of(records, number).name, self.head(i).size_hw
+        own = annotations_of(records, number)
+        others = [each for other in self._joined[number] for each in annotations_of(records, other)]
+        found = [*(each for each in own if (name, each.name) not in self._dropped), *_new_ones(own, others)]
+        if name in self._stored:
+            found = self._turned(name, found)
+        return tuple(_as_pixels(replace(each, label=self._labels[each.label]), size_hw) for each in found)
 
     def _names(self, codes: Collection[str]) -> set[str]:
-        return {finding.picture for finding in self.findings if finding.code in codes}
+        return {finding.picture for finding in self._findings if finding.code in codes}
 
     def _again(self) -> tuple[set[int], dict[int, list[int]]]:
         """Return pictures that are left out as they stand twice, and which give their objects to which."""
-        codes = {finding.code for finding in self.findings}
+        codes = {finding.code for finding in self._findings}
         gone: set[int] = set()
         joined: dict[int, list[int]] = defaultdict(list)
-        for one, other in self.album.twice if "F008" in codes else ():
+        for one, other in self._album.twice if "F008" in codes else ():
             gone.add(other)
             joined[one].append(other)
         fullest: dict[int, int] = {}
-        for one, other in self.album.same if codes & {"P105", "P106"} else ():
+        for one, other in self._album.same if codes & {"P105", "P106"} else ():
             best = fullest.get(one, one)
-            more = self.album.objects[other] > self.album.objects[best]
+            more = self._album.objects[other] > self._album.objects[best]
             gone.add(best if more else other)
             fullest[one] = other if more else best
         return gone, joined
 
-    def _turned(self, record: Record, look: Look) -> Record:
+    def _turned(self, name: str, annotations: Sequence[Annotation]) -> list[Annotation]:
         """Turn the objects of a picture that was annotated as it is stored; those that seemed outside come back."""
-        assert look.size_hw is not None
+        look = self._seen[name]
         stored = as_stored(look)
-        lost = [left.annotation for left in self.dataset.left_out if left.picture == record.name and left.annotation]
+        lost = [left.annotation for left in self._dataset.left_out if left.picture == name and left.annotation]
         inside = [each for each in lost if _reaches_into(each, stored)]
-        turned = tuple(turned_upright(each, look.orientation, stored) for each in [*record.annotations, *inside])
-        return replace(record, size_hw=look.size_hw, annotations=turned)
+        return [turned_upright(each, look.orientation, stored) for each in [*annotations, *inside]]
 
-    def _relabelled(self, record: Record) -> Record:
-        if self.labels is None:
-            return record
-        return replace(
-            record, annotations=tuple(replace(each, label=self.labels[each.label]) for each in record.annotations)
-        )
+
+def _as_pixels(annotation: Annotation, size_hw: tuple[int, int]) -> Annotation:
+    """Return an object as the pixels that it fills, or the part of its box that lies in the picture."""
+    bitmap = drawn(annotation, size_hw)
+    if bitmap is None:
+        return replace(annotation, box=clipped(annotation, size_hw), area=None)
+    runs = Runs.of(bitmap, size_hw)
+    return replace(annotation, shape=runs, box=border(bitmap), area=runs.pixels)
 
 
 def _new_ones(known: Collection[Annotation], others: Collection[Annotation]) -> list[Annotation]:

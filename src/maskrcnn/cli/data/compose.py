@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from maskrcnn.cli.data.options import ClassMap, FormatName
+from maskrcnn.cli.data.options import ClassMap, FormatName, Out
 
 LOOK = "How objects look"
 
@@ -35,7 +35,7 @@ def compose(
     dataset: Annotated[
         Path, typer.Argument(metavar="DATA", help="Annotated pictures whose objects are cut out.", show_default=False)
     ],
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="A new folder.", show_default=False)],
+    out: Out,
     backgrounds: Annotated[
         list[str],
         typer.Option(metavar="PICTURES", help="Files, folders, globs without such objects; may be repeated."),

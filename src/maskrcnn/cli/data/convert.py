@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
+
+from maskrcnn.cli.data.options import Data, Out
 
 # the same choices as in `maskrcnn.data.writing`, which takes longer to import than the help takes to be read
 Format = Literal["coco", "png", "via", "yolo", "labelme", "cvat", "voc", "labels"]
@@ -46,8 +47,8 @@ In Python: maskrcnn.data.writing.convert
 
 
 def convert(
-    data: Annotated[Path, typer.Argument(metavar="DATA", help="Annotated pictures: a folder or an annotation file.")],
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="A new folder.")],
+    data: Data,
+    out: Out,
     format_: Annotated[
         Format, typer.Option("--format", metavar="FORMAT", help="coco, png, via, yolo, labelme, cvat, voc or labels.")
     ],

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from maskrcnn.cli.data.options import ClassMap, FormatName
+from maskrcnn.cli.data.options import ClassMap, Data, FormatName, Out
 
 # the same choices as in `maskrcnn.data.tiles`, which takes longer to import than the help takes to be read
 Empty = Literal["keep", "drop"]
@@ -23,7 +22,7 @@ EPILOG = """[bold]Examples[/]
   OUT/annotations.json     COCO with exact masks; the columns of a picture say
                            which one it was cut from
   OUT/images/              NAME_y00448_x00000.png: where the tile begins; .tif
-                           for other bands or depths, and for a GeoTIFF, whose
+                           where PNG can't hold it, and for a GeoTIFF, whose
                            tiles know where they lie
 
 In Python: maskrcnn.data.tiles.write_tiles
@@ -31,8 +30,8 @@ In Python: maskrcnn.data.tiles.write_tiles
 
 
 def crop(
-    data: Annotated[Path, typer.Argument(metavar="DATA", help="Annotated pictures of any kind.")],
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="A new folder.")],
+    data: Data,
+    out: Out,
     size: Annotated[str, typer.Option(metavar="HxW", help="Height x width of a tile in pixels.")] = "512x512",
     overlap: Annotated[
         int, typer.Option(metavar="N", min=0, help="Pixels that neighbours share; best a usual object's.")

@@ -20,7 +20,7 @@ EPILOG = """[bold]Examples[/]
   annotations.json   a COCO set; classes are joined by name, and each picture
                      says which of them were looked for in it (labelled)
   images/            the pictures, with --pictures link or copy
-  made.json          what it was made of
+  .made.json         what it was made of
 
 In Python: maskrcnn.data.joining.join
 """

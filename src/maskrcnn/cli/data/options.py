@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
+Data = Annotated[
+    Path, typer.Argument(metavar="DATA", show_default=False, help="Annotated pictures: a folder or an annotation file.")
+]
+Out = Annotated[Path, typer.Argument(metavar="OUT", show_default=False, help="A new folder.")]
 FormatName = Annotated[
     str | None,
     typer.Option(

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from maskrcnn.cli.opening import Wanted, describe, open_chosen
-from maskrcnn.cli.words import count_of, progress, say
+from maskrcnn.cli.words import Advance, count_of, progress, say
 from maskrcnn.data import open_dataset
 from maskrcnn.data.classes import choose, names_of
-from maskrcnn.data.coco_sets import Way, claim, write_set
 from maskrcnn.data.dataset import Dataset
 from maskrcnn.data.joining import join, naming_notes
 from maskrcnn.data.splits import sample, split
+from maskrcnn.data.writing import coco
+from maskrcnn.data.writing.folder import claim
+from maskrcnn.data.writing.how import Placing, Writing
 from maskrcnn.errors import InputError
 
 _SHOWN = 8
 
 
 def run_split(
-    path: Path, out: Path, shares: Mapping[str, float], by: str, seed: int, pictures: Way, wanted: Wanted
+    path: Path, out: Path, shares: Mapping[str, float], by: str, seed: int, pictures: Placing, wanted: Wanted
 ) -> None:
     """Part a set and write the parts."""
     asked = {name: share for name, share in shares.items() if share}
@@ -30,7 +33,8 @@ def run_split(
     dataset = open_chosen(path, wanted)
     describe(dataset)
     parts = {name: dataset.select(index) for name, index in split(dataset, asked, by, seed).items()}
-    claim(out, {"command": "split", **_facts(dataset, wanted), "shares": asked, "by": by, "seed": seed})
+    how = {"shares": asked, "by": by, "seed": seed, "pictures": pictures}
+    claim(out, {"command": "split", **_facts(dataset, wanted), **how})
     _write({name: (out / name, part) for name, part in parts.items()}, pictures)
     counts = {name: _objects(part) for name, part in parts.items()}
     for name, part in parts.items():
@@ -44,12 +48,13 @@ def run_split(
         _say_missing(name, [dataset.class_names[label] for label in sorted(everything.keys() - count.keys())])
 
 
-def run_sample(path: Path, out: Path, count: int, by: str, seed: int, pictures: Way, wanted: Wanted) -> None:
+def run_sample(path: Path, out: Path, count: int, by: str, seed: int, pictures: Placing, wanted: Wanted) -> None:
     """Take some pictures and write them."""
     dataset = open_chosen(path, wanted)
     describe(dataset)
     chosen = dataset.select(sample(dataset, count, by, seed))
-    claim(out, {"command": "sample", **_facts(dataset, wanted), "count": count, "by": by, "seed": seed})
+    how = {"count": count, "by": by, "seed": seed, "pictures": pictures}
+    claim(out, {"command": "sample", **_facts(dataset, wanted), **how})
     _write({"sample": (out, chosen)}, pictures)
     found = _objects(chosen)
     say(f"{out}: {count_of(len(chosen), 'picture')}, {count_of(found.total(), 'object')}")
@@ -57,7 +62,7 @@ def run_sample(path: Path, out: Path, count: int, by: str, seed: int, pictures: 
     _say_missing("the sample", [dataset.class_names[label] for label in sorted(absent)])
 
 
-def run_merge(paths: Sequence[Path], out: Path, pictures: Way, wanted: Wanted) -> None:
+def run_merge(paths: Sequence[Path], out: Path, pictures: Placing, wanted: Wanted) -> None:
     """Join sets and write the joint one."""
     sets = [open_dataset(path, format=wanted.format) for path in paths]
     for dataset in sets:
@@ -68,7 +73,8 @@ def run_merge(paths: Sequence[Path], out: Path, pictures: Way, wanted: Wanted) -
         say(f"note: {note}")
     joint = join(sets, wanted.classes)
     describe(joint)
-    claim(out, {"command": "merge", "sets": [_facts(dataset, wanted) for dataset in sets]})
+    sources = [str(dataset.source.resolve()) for dataset in sets]
+    claim(out, {"command": "merge", **_facts(joint, wanted), "sources": sources, "pictures": pictures})
     _write({"merge": (out, joint)}, pictures)
     found = _objects(joint)
     partly = sum(record.labelled is not None for record in joint.records)
@@ -86,23 +92,23 @@ def _facts(dataset: Dataset, wanted: Wanted) -> dict[str, object]:
     return {
         "source": str(dataset.source.resolve()),
         "format": dataset.format,
-        "fingerprint": dataset.fingerprint(),
+        "set": dataset.fingerprint(),
         "classes": wanted.classes,
     }
 
 
-def _write(parts: Mapping[str, tuple[Path, Dataset]], pictures: Way) -> None:
+def _write(parts: Mapping[str, tuple[Path, Dataset]], pictures: Placing) -> None:
     total = sum(len(part) for _, part in parts.values())
-    done = 0
+    before = 0
     with progress("writing") as advance:
-
-        def step() -> None:
-            nonlocal done
-            done += 1
-            advance(done, total)
-
         for folder, part in parts.values():
-            write_set(part, folder, pictures, step)
+            step = partial(_step, advance, before, total)
+            coco.write(part, folder, Writing(coco.EXACTNESS, 0.0, pictures, step))
+            before += len(part)
+
+
+def _step(advance: Advance, before: int, total: int, done: int, _: int) -> None:
+    advance(before + done, total)
 
 
 def _objects(dataset: Dataset) -> Counter[int]:

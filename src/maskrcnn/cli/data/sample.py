@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from maskrcnn.cli.data.options import ClassMap, FormatName, Pictures, Seed
+from maskrcnn.cli.data.options import ClassMap, Data, FormatName, Out, Pictures, Seed
 
 EPILOG = """[bold]Examples[/]
 
@@ -18,15 +17,15 @@ EPILOG = """[bold]Examples[/]
 
   OUT/annotations.json   a COCO set; the pictures stay where they are, unless
                          --pictures says otherwise
-  OUT/made.json          what it was made of
+  OUT/.made.json         what it was made of
 
 In Python: maskrcnn.data.splits.sample
 """
 
 
 def sample(
-    data_: Annotated[Path, typer.Argument(metavar="DATA", help="Annotated pictures: a folder or a file.")],
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="A new folder.")],
+    data: Data,
+    out: Out,
     count: Annotated[int, typer.Option(metavar="N", min=1, help="Pictures.")],
     by: Annotated[
         Literal["random", "stratified"], typer.Option(help="Stratified: every class is there, as far as N goes.")
@@ -43,4 +42,4 @@ def sample(
     from maskrcnn.cli.data.parting import run_sample
     from maskrcnn.cli.opening import Wanted
 
-    run_sample(data_, out, count, by, seed, pictures, Wanted(format_, classes))
+    run_sample(data, out, count, by, seed, pictures, Wanted(format_, classes))

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from maskrcnn.cli.data.options import ClassMap, FormatName
+from maskrcnn.cli.data.options import ClassMap, Data, FormatName
 
 EPILOG = """[bold]Examples[/]
 
@@ -26,9 +26,7 @@ In Python: maskrcnn.inspection.show_data
 
 
 def show(
-    data: Annotated[
-        Path, typer.Argument(metavar="DATA", show_default=False, help="Annotated pictures: a folder or a file.")
-    ],
+    data: Data,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="A folder for the page and the sheets.")] = None,
     open_: Annotated[
         bool,

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from maskrcnn.cli.data.options import ClassMap, FormatName, Pictures, Seed
+from maskrcnn.cli.data.options import ClassMap, Data, FormatName, Out, Pictures, Seed
 
 EPILOG = """[bold]Examples[/]
 
@@ -29,15 +28,15 @@ EPILOG = """[bold]Examples[/]
 
   OUT/train, val, test   a COCO set each; the pictures stay where they are,
                          unless --pictures says otherwise
-  OUT/made.json          what it was made of
+  OUT/.made.json         what it was made of
 
 In Python: maskrcnn.data.splits.split
 """
 
 
 def split(
-    data_: Annotated[Path, typer.Argument(metavar="DATA", help="Annotated pictures: a folder or a file.")],
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="A new folder.")],
+    data: Data,
+    out: Out,
     val: Annotated[float, typer.Option(metavar="SHARE", min=0, max=1, help="Of the pictures, for validation.")] = 0.2,
     test: Annotated[float, typer.Option(metavar="SHARE", min=0, max=1, help="Of the pictures, for a test.")] = 0,
     by: Annotated[
@@ -55,4 +54,4 @@ def split(
     from maskrcnn.cli.data.parting import run_split
     from maskrcnn.cli.opening import Wanted
 
-    run_split(data_, out, {"val": val, "test": test}, by, seed, pictures, Wanted(format_, classes))
+    run_split(data, out, {"val": val, "test": test}, by, seed, pictures, Wanted(format_, classes))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
+
+from maskrcnn.cli.data.options import Out
 
 # the same choices as in `maskrcnn.data.synth`, which takes longer to import than the help takes to be read
 Kind = Literal["spacecraft", "shapes"]
@@ -23,7 +24,7 @@ In Python: maskrcnn.data.synth.synthesise
 
 def synth(
     kind: Annotated[Kind, typer.Argument(metavar="KIND", help="spacecraft or shapes.")],
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="A new folder.")],
+    out: Out,
     count: Annotated[int, typer.Option(metavar="N", min=1, help="Pictures.")] = 100,
     seed: Annotated[int, typer.Option(metavar="N", min=0, help="The pictures follow from it.")] = 0,
     size: Annotated[str, typer.Option(metavar="HxW", help="Height x width in pixels, 64 at least.")] = "192x256",

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from maskrcnn.cli.words import count_of, give, progress, say
 from maskrcnn.data.findings import RULES, SEVERITIES, Finding
-from maskrcnn.doctor.copying import Written
+from maskrcnn.doctor.copying import Copied
 from maskrcnn.doctor.examining import Visit, examine
 from maskrcnn.doctor.looking import Depth
 from maskrcnn.doctor.mending import deleak, mend
@@ -114,13 +114,11 @@ def _write(visit: Visit, wishes: Wishes, ignore: frozenset[str]) -> None:
                 _say_written(written)
 
 
-def _say_written(written: Written) -> None:
+def _say_written(written: Copied) -> None:
     say(
         f"{count_of(written.pictures, 'picture')}, {count_of(written.objects, 'object')} in {written.folder}; "
         f"{count_of(written.changes, 'change')} listed in {written.folder / 'fixes.json'}"
     )
-    for lost in written.not_kept:
-        say(f"note: COCO files can't say, and the copy has lost: {lost}")
 
 
 def _say_result(report: Report) -> None:

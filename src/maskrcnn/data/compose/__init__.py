@@ -9,7 +9,6 @@ References: Dwibedi et al., Cut, Paste and Learn (2017); the winners of the Pose
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -25,11 +24,8 @@ from maskrcnn.data.images import list_images
 from maskrcnn.data.synth.layouts import CocoLayout, Record
 from maskrcnn.data.synth.writing import write_set
 from maskrcnn.errors import InputError
-from maskrcnn.machine import usable_cores
 
 __all__ = ["Look", "Order", "compose", "draw"]
-
-MOST_PROCESSES = 8
 
 
 @dataclass(frozen=True)
@@ -94,8 +90,7 @@ class Order:
 
     def values(self) -> dict[str, object]:
         """Return the fields as plain JSON."""
-        values: dict[str, object] = json.loads(json.dumps(asdict(self)))
-        return values
+        return asdict(self)
 
 
 class _Layout(CocoLayout):
@@ -143,9 +138,8 @@ def compose(
     cutouts = CutOuts(objects)
     names = hashlib.sha256("\n".join(path.name for path in paths).encode()).hexdigest()
     order = Order(objects.fingerprint(), names, count, seed, size_hw, look)
-    processes = min(MOST_PROCESSES, usable_cores()) if workers < 0 else workers
     layout = _Layout(order, objects.class_names)
-    write_set(Path(out), order, layout, partial(draw, order, cutouts, paths), progress or _silent, processes)
+    write_set(Path(out), order, layout, partial(draw, order, cutouts, paths), progress, workers)
 
 
 def draw(order: Order, cutouts: CutOuts, backgrounds: Sequence[Path], index: int) -> Composed:
@@ -153,7 +147,3 @@ def draw(order: Order, cutouts: CutOuts, backgrounds: Sequence[Path], index: int
     rng = np.random.default_rng([3, order.seed, index])
     path = backgrounds[int(rng.integers(len(backgrounds)))]
     return arrange(background(path, order.size_hw, rng), path.name, cutouts, order.look, rng)
-
-
-def _silent(_done: int) -> None:
-    """Tell nobody."""

@@ -1,4 +1,4 @@
-"""COCO instances JSON, read and written.
+"""COCO instances JSON read, and the objects of a picture as it says them.
 
 A segmentation is a list of polygons, or run lengths as a list or as COCO's string. An annotation without one
 has a box only. Labels follow the category ids, which need not be contiguous; every declared category is a
@@ -10,8 +10,7 @@ Letters: K classes, N objects of a picture.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +19,6 @@ from maskrcnn.data.dataset import Dataset
 from maskrcnn.data.formats.coco_records import Dialect, candidates, first_of, read_as
 from maskrcnn.data.formats.place import Place
 from maskrcnn.data.formats.reading import Reading
-from maskrcnn.files import write_text
 from maskrcnn.structures import Instances
 
 _INSTANCES = "instances_*.json"
@@ -91,21 +89,6 @@ def encode_results(instances: Instances, image_id: int, category_ids: Sequence[i
         {**entry, "score": score}
         for entry, score in zip(_located(instances, image_id, category_ids), scores, strict=True)
     ]
-
-
-def write(
-    path: str | Path,
-    images: Sequence[Mapping[str, object]],
-    annotations: Sequence[Mapping[str, object]],
-    categories: Sequence[Mapping[str, object]],
-) -> None:
-    """Write a COCO instances file, whole or not at all.
-
-    Raises:
-        OutputError: The file can't be written.
-    """
-    document = {"images": images, "annotations": annotations, "categories": categories}
-    write_text(Path(path), json.dumps(document))
 
 
 def _areas(instances: Instances) -> list[float]:

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from maskrcnn.data.columns import Known
 from maskrcnn.data.dataset import Dataset
 from maskrcnn.data.formats.coco_records import Dialect, Entry, candidates, first_of, read_as
-from maskrcnn.data.formats.fields import listing, text, whole
+from maskrcnn.data.formats.fields import expected, listing, text, whole
 from maskrcnn.data.formats.place import Place
 from maskrcnn.data.formats.reading import Reading
 
@@ -47,7 +47,10 @@ def _name(entry: Entry, where: str) -> str:
     """Return `file_name`, or in version 1, which has none, the end of `coco_url`: its folder and its name."""
     if entry.get("file_name") is not None or entry.get("coco_url") is None:
         return text(entry.get("file_name"), where, "file_name")
-    path = PurePosixPath(urlsplit(text(entry["coco_url"], where, "coco_url")).path)
+    try:
+        path = PurePosixPath(urlsplit(text(entry["coco_url"], where, "coco_url")).path)
+    except ValueError:  # an address in brackets that is none
+        raise expected("an address", entry["coco_url"], where, "coco_url") from None
     return text("/".join(path.parts[-2:]).lstrip("/"), where, "coco_url")
 
 

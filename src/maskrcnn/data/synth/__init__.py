@@ -21,12 +21,10 @@ from maskrcnn.data.synth.spacecraft import CLASSES as SPACECRAFT
 from maskrcnn.data.synth.spacecraft import draw_spacecraft
 from maskrcnn.data.synth.writing import write_set
 from maskrcnn.errors import InputError
-from maskrcnn.machine import usable_cores
 
 __all__ = ["KINDS", "LAYOUTS", "Kind", "Scene", "draw", "synthesise"]
 
 MIN_SIDE = 64
-MOST_PROCESSES = 8
 
 
 class Kind(NamedTuple):
@@ -77,7 +75,7 @@ def synthesise(
     """
     _check(kind, count, seed, size_hw, layout)
     call = Call(kind, layout, count, seed, *size_hw)
-    write_set(Path(out), call, _layout(call), partial(draw, call), progress or _silent, _processes(workers))
+    write_set(Path(out), call, _layout(call), partial(draw, call), progress, workers)
 
 
 def draw(call: Call, index: int) -> Scene:
@@ -90,14 +88,6 @@ def draw(call: Call, index: int) -> Scene:
 
 def _layout(call: Call) -> Layout:
     return LAYOUTS[call.layout](call, KINDS[call.kind].class_names)
-
-
-def _processes(workers: int) -> int:
-    return min(MOST_PROCESSES, usable_cores()) if workers < 0 else workers
-
-
-def _silent(_done: int) -> None:
-    """Tell nobody."""
 
 
 def _check(kind: str, count: int, seed: int, size_hw: tuple[int, int], layout: str) -> None:

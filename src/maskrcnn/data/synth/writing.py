@@ -14,24 +14,22 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
-
 from maskrcnn.data.synth.layouts import Layout, Ordered, Record
-from maskrcnn.errors import OutputError
-from maskrcnn.files import writing
+from maskrcnn.data.writing.folder import claim
+from maskrcnn.data.writing.pictures import write_png
+from maskrcnn.files import replacing, write_text, writing
+from maskrcnn.machine import usable_cores
 
-UNFINISHED = ".partial"
-RECORDS_FILE = "records.jsonl" + UNFINISHED
+RECORDS_FILE = "records.jsonl.partial"
 AT_ONCE = 64  # pictures that wait for the processes that draw
+MOST_PROCESSES = 8
 WORTH_A_PROCESS = 10  # pictures
 
 Draw = Callable[[int], Any]
 
 
 def write_set(
-    out: Path, call: Ordered, layout: Layout, draw: Draw, progress: Callable[[int], None], workers: int
+    out: Path, call: Ordered, layout: Layout, draw: Draw, progress: Callable[[int], None] | None, workers: int
 ) -> None:
     """Draw and write every picture that is not there yet, then the tables.
 
@@ -41,13 +39,14 @@ def write_set(
         layout: Which files it has.
         draw: Draws a picture, counted from 0.
         progress: Is told how many pictures are there.
-        workers: Processes that draw; below 2 this one does.
+        workers: Processes that draw; this one at 0 or 1, one a core, at most 8, below.
 
     Raises:
         OutputError: The folder holds something else, or a file cannot be written.
     """
+    progress = progress or _silent
     with writing(out):
-        _claim(out, call)
+        claim(out, call.values(), call.file)
         if all((out / table).is_file() for table in layout.tables):
             progress(call.count)
         else:
@@ -63,10 +62,8 @@ def _write_rest(
     progress: Callable[[int], None],
     workers: int,
 ) -> None:
-    for picture in layout.pictures(0):
-        (out / picture).parent.mkdir(parents=True, exist_ok=True)
     records = _finished(out, layout)
-    _replace(out / RECORDS_FILE, "".join(map(_line, records)).encode())
+    write_text(out / RECORDS_FILE, "".join(map(_line, records)))
     progress(len(records))
     with (out / RECORDS_FILE).open("a", encoding="utf-8") as log:
         for record in _in_order(write, range(len(records), count), workers):
@@ -75,19 +72,25 @@ def _write_rest(
             log.flush()
             progress(len(records))
     for table, text in zip(layout.tables, layout.texts(records), strict=True):
-        _replace(out / table, text.encode())
+        write_text(out / table, text)
+
+
+def _silent(_done: int) -> None:
+    """Tell nobody."""
 
 
 def _write_picture(out: Path, layout: Layout, draw: Draw, index: int) -> Record:
     """Draw a picture, write its files, and return what the tables will say."""
     scene = draw(index)
     for path, pixels in zip(layout.pictures(index), layout.pixels(scene), strict=True):
-        _save(out / path, pixels)
+        with replacing(out / path) as unfinished:
+            write_png(unfinished, pixels)
     return layout.record(index, scene)
 
 
 def _in_order(write: Callable[[int], Record], indices: range, workers: int) -> Iterator[Record]:
     """Write pictures here or in other processes, and give their records one after the other."""
+    workers = min(MOST_PROCESSES, usable_cores()) if workers < 0 else workers
     if workers < 2 or len(indices) < WORTH_A_PROCESS * workers:
         yield from map(write, indices)
         return
@@ -95,44 +98,6 @@ def _in_order(write: Callable[[int], Record], indices: range, workers: int) -> I
     with ProcessPoolExecutor(workers, initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_IGN)) as pool:
         for first in range(0, len(indices), AT_ONCE):
             yield from pool.map(write, indices[first : first + AT_ONCE])
-
-
-def _claim(out: Path, call: Ordered) -> None:
-    """Make the folder this call's own, or find that it is."""
-    if out.exists() and not out.is_dir():
-        raise OutputError(f"{out}: expected a folder, got a file; choose another place")
-    names = _names(out)
-    if call.file in names:
-        _compare(out, call)
-    elif names:
-        raise OutputError(
-            f"{out}: expected an empty folder or one that this command began, got a folder with {names[0]}; "
-            "choose another folder"
-        )
-    out.mkdir(parents=True, exist_ok=True)
-    _replace(out / call.file, json.dumps(call.values(), indent=1).encode())
-
-
-def _names(out: Path) -> list[str]:
-    """Return what is in a folder, except for what a broken-off write left."""
-    return sorted(path.name for path in out.glob("*") if not path.name.endswith(UNFINISHED))
-
-
-def _compare(out: Path, call: Ordered) -> None:
-    try:
-        found = json.loads((out / call.file).read_text(encoding="utf-8"))
-    except ValueError:
-        found = None
-    if not isinstance(found, dict):
-        raise OutputError(
-            f"{out / call.file}: expected the settings of a set, got something else; choose another folder"
-        )
-    for name, value in call.values().items():
-        if found.get(name) != value:
-            raise OutputError(
-                f"{out}: expected an empty folder or one with {name} {value}, "
-                f"got one with {name} {found.get(name)}; choose another folder"
-            )
 
 
 def _finished(out: Path, layout: Layout) -> list[Record]:
@@ -156,16 +121,3 @@ def _lines(path: Path) -> Iterable[str]:
 
 def _line(record: Record) -> str:
     return json.dumps(record) + "\n"
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Write a file that is at no moment there in part; what a kill leaves, the next call writes over."""
-    unfinished = path.with_name(path.name.removesuffix(UNFINISHED) + ".new" + UNFINISHED)
-    unfinished.write_bytes(content)
-    unfinished.replace(path)
-
-
-def _save(path: Path, pixels: NDArray[np.uint8]) -> None:
-    unfinished = path.with_name(path.name + UNFINISHED)
-    Image.fromarray(pixels).save(unfinished, format="PNG", compress_level=3)
-    unfinished.replace(path)

@@ -45,12 +45,11 @@ class Writer(NamedTuple):
     exactness: Exactness
 
 
-_ALL: frozenset[Held] = frozenset(get_args(Held))
 _CLASSES: frozenset[Held] = frozenset({"overlaps", "classes"})
 _PLAIN: frozenset[Held] = frozenset({"overlaps"})
 
 WRITERS: dict[str, Writer] = {
-    "coco": Writer("COCO instances", coco.write, Exactness("pixels", "kept", _ALL)),
+    "coco": Writer("COCO instances", coco.write, coco.EXACTNESS),
     "png": Writer("one PNG an object", png.write, Exactness("pixels", "left out", _PLAIN)),
     "via": Writer("VGG Image Annotator", via.write, Exactness("outlines", "as rectangles", _PLAIN)),
     "yolo": Writer("YOLO segmentation", yolo.write, Exactness("outlines", "kept", _CLASSES)),
@@ -92,6 +91,7 @@ def convert(
     out = Path(out)
     _check(out, format, tolerance, pictures)
     call: Call = {
+        "command": "convert",
         "generation": _GENERATION,
         "set": dataset.fingerprint(),
         "format": format,

@@ -12,6 +12,7 @@ Boxes = Literal["kept", "kept where all are", "as rectangles", "left out"]
 Held = Literal["crowds", "overlaps", "classes", "ids", "supercategories", "columns", "labelled"]
 Masks = Literal["pixels", "outlines", "labels"]
 Way = Literal["copy", "link", "none"]
+Placing = Literal["copy", "link", "keep", "none"]
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Writing:
 
     exactness: Exactness
     tolerance: float
-    pictures: Way
+    pictures: Placing
     progress: Callable[[int, int], None]
 
     def records(self, dataset: Dataset) -> Iterator[Record]:

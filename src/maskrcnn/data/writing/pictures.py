@@ -1,8 +1,9 @@
 """The pictures of a written set: their names, and how they come there.
 
-A plain file is copied byte for byte or linked. What is no plain file (a picture inside of an archive, a band of
-a map) is written with the values that it reads as: PNG where that holds them, TIFF otherwise. So is a picture
-that EXIF turns, for a format whose usual readers do not look at EXIF, as annotations are for the upright one.
+A plain file is copied byte for byte, linked, or named where it lies. What is no plain file (a picture inside of an
+archive, a band of a map) is written with the values that it reads as: PNG where that holds them, TIFF otherwise. So
+is a picture that EXIF turns, for a format whose usual readers do not look at EXIF, as annotations are for the upright
+one. Links are symbolic: they reach other file systems, and show where they lead.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Literal, NamedTuple
 
@@ -18,7 +20,7 @@ from numpy.typing import NDArray
 
 from maskrcnn.data.dataset import Record
 from maskrcnn.data.images import IMAGE_SUFFIXES, header, read_image
-from maskrcnn.data.writing.how import Way
+from maskrcnn.data.writing.how import Placing
 from maskrcnn.errors import ImageError, OutputError
 from maskrcnn.files import replacing, writing
 
@@ -84,38 +86,43 @@ class Pictures:
 
     Args:
         folder: Where they go.
-        way: `copy`, `link`, or `none`: then only their names are given.
+        way: `copy`; `link`; `keep`, then plain files are named where they are; or `none`, then only names are given.
         exif: `kept` where the format's readers turn pictures by EXIF, `undone` where they may not.
         naming: What has to differ between the names of two pictures.
     """
 
-    def __init__(self, folder: Path, way: Way, exif: Exif, naming: Naming = WHOLE) -> None:
+    def __init__(self, folder: Path, way: Placing, exif: Exif, naming: Naming = WHOLE) -> None:
         self.folder, self._way, self._exif = folder, way, exif
         self._names = Names(naming)
 
     def put(self, record: Record) -> PurePosixPath:
         """Put a picture where it belongs unless it is there already, and return its name below the folder.
 
+        One that is kept has the way to it from the folder above instead, where the annotation file is.
+
         Raises:
             ImageError: The picture is missing or broken.
             OutputError: It can't be written.
         """
         if self._way == "none":
-            return self._name(record.name)
+            return self._name(inside(record.name))
+        if self._way == "keep" and record.read is read_image:
+            return PurePosixPath(_way_to(record.path, self.folder.parent))
         if not self._is_taken_as_it_is(record):
             pixels = record.read(record.path)
-            name = self._name(_suffixed(record.name, ".png" if _fits_png(pixels) else ".tif"))
-            _save(pixels, self.folder / name)
+            name = self._name(_with_suffix(record.name, suffix_for(pixels)))
+            if not (self.folder / name).is_file():
+                with replacing(self.folder / name) as temporary:
+                    save(temporary, pixels)
             return name
-        name = self._name(record.name)
+        name = self._name(_with_its_suffix(record))
         if self._way == "link":
             _link(record.path, self.folder / name)
         else:
             _copy(record.path, self.folder / name)
         return name
 
-    def _name(self, name: str) -> PurePosixPath:
-        wanted = inside(name)
+    def _name(self, wanted: PurePosixPath) -> PurePosixPath:
         again = len(wanted.parts) > 1 and wanted.parts[0] == self.folder.name  # no `images/images`
         return self._names.give(PurePosixPath(*wanted.parts[1:]) if again else wanted)
 
@@ -125,13 +132,34 @@ class Pictures:
         return self._exif == "kept" or header(record.path).orientation == 1
 
 
-def _suffixed(name: str, suffix: str) -> str:
+def _with_suffix(name: str, suffix: str) -> PurePosixPath:
     path = inside(name)
-    return str(path.with_suffix(suffix) if path.suffix.lower() in IMAGE_SUFFIXES else f"{path}{suffix}")
+    is_file = path.suffix.lower() in IMAGE_SUFFIXES
+    return path.with_suffix(suffix) if is_file else path.with_name(f"{path.name}{suffix}")
+
+
+def _with_its_suffix(record: Record) -> PurePosixPath:
+    """Return the name of a picture; one that does not say what kind of file it is gets the file's suffix."""
+    path, suffix = inside(record.name), record.path.suffix
+    says = path.suffix.lower() in IMAGE_SUFFIXES or path.suffix == suffix
+    return path if says else path.with_name(f"{path.name}{suffix}")
+
+
+def _way_to(path: Path, folder: Path) -> str:
+    """Return how to get from a folder to a file, with slashes; the whole path where there is no way."""
+    try:
+        return Path(os.path.relpath(_resolved(path.parent) / path.name, _resolved(folder))).as_posix()
+    except ValueError:  # another drive
+        return str(path.absolute())
+
+
+@lru_cache(maxsize=4096)  # most pictures of a set are in the same few folders
+def _resolved(folder: Path) -> Path:
+    return folder.resolve()
 
 
 def _copy(source: Path, target: Path) -> None:
-    if target.is_file() and target.stat().st_size == _size(source):
+    if target.is_file() and not target.is_symlink() and target.stat().st_size == _size(source):
         return
     with replacing(target) as temporary:
         try:
@@ -143,40 +171,45 @@ def _copy(source: Path, target: Path) -> None:
 def _size(source: Path) -> int:
     try:
         return source.stat().st_size
+    except FileNotFoundError:
+        raise ImageError(f"{source}: expected a picture, got no such file", code="P101") from None
     except OSError as error:
         raise ImageError(f"{source}: expected a picture: {error.strerror}", code="P101") from None
 
 
 def _link(source: Path, target: Path) -> None:
+    _size(source)  # a link may lead nowhere
     if target.is_file() and target.samefile(source):
         return
     with writing(target):
         target.parent.mkdir(parents=True, exist_ok=True)
     try:
-        os.link(source.resolve(), target)
-    except FileNotFoundError:
-        raise ImageError(f"{source}: expected a picture, got no such file", code="P101") from None
+        target.symlink_to(source.resolve())
     except OSError as error:
         raise OutputError(
             f"{target}: could not be linked to {source}: {error.strerror}; take --pictures copy"
         ) from error
 
 
-def _fits_png(pixels: NDArray[np.generic]) -> bool:
-    return (pixels.dtype.name, pixels.shape[2]) in (("uint8", 3), ("uint16", 1))
+# Pixels
 
 
-def _save(pixels: NDArray[np.generic], target: Path) -> None:
-    if target.is_file():
-        return
-    with replacing(target) as temporary:
-        if target.suffix == ".png":
-            from PIL import Image
+def suffix_for(pixels: NDArray[np.generic]) -> str:
+    """Return `.png` for what a PNG file gives back as it is, (H, W, bands), and `.tif` for everything else."""
+    return ".png" if (pixels.dtype.name, pixels.shape[2]) in (("uint8", 3), ("uint16", 1)) else ".tif"
 
-            plain = np.ascontiguousarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
-            Image.fromarray(plain).save(temporary, format="PNG", compress_level=_COMPRESSION)
-        else:
-            write_tiff(temporary, pixels)
+
+def save(path: Path, pixels: NDArray[np.generic]) -> None:
+    """Write a picture of any bands and dtype, (H, W, bands), as the suffix says."""
+    (write_png if path.suffix == ".png" else write_tiff)(path, pixels)
+
+
+def write_png(path: Path, pixels: NDArray[np.generic]) -> None:
+    """Write a picture of 1, 3 or 4 bands, (H, W, bands), as PNG."""
+    from PIL import Image
+
+    plain = np.ascontiguousarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
+    Image.fromarray(plain).save(path, format="PNG", compress_level=_COMPRESSION)
 
 
 def write_tiff(path: Path, pixels: NDArray[np.generic]) -> None:
@@ -185,7 +218,7 @@ def write_tiff(path: Path, pixels: NDArray[np.generic]) -> None:
 
     bands = pixels.shape[2]
     if bands == 1:
-        imwrite(path, pixels[..., 0], photometric="minisblack", compression="zlib")
+        imwrite(path, pixels[..., 0], photometric="minisblack", compression="zlib", metadata=None)
     else:
         colours = "rgb" if bands == 3 and pixels.dtype.kind == "u" else "minisblack"
-        imwrite(path, pixels, photometric=colours, planarconfig="contig", compression="zlib")
+        imwrite(path, pixels, photometric=colours, planarconfig="contig", compression="zlib", metadata=None)

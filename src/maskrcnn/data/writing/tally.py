@@ -95,9 +95,14 @@ class Tally:
         self._used: set[int] = set()
         self._pictures = self._objects_in = self._objects = self._exact = 0
         self._worst: Worst | None = None
-        self._boxes: list[str] = []
+        self._boxes, self._first_box = 0, ""
 
     def objects(self, record: Record) -> Iterator[Drawn]:
+        """Count a picture, and give those of its objects that the format can hold, drawn."""
+        for annotation in self.annotations(record):
+            yield Drawn(annotation, drawn(annotation, record.size_hw))
+
+    def annotations(self, record: Record) -> Iterator[Annotation]:
         """Count a picture, and give those of its objects that the format can hold."""
         self._pictures += 1
         if record.columns and "columns" not in self._holds:
@@ -109,7 +114,7 @@ class Tally:
             self._used.add(annotation.label)
             reason = self._unfit(annotation)
             if reason is None:
-                yield Drawn(annotation, drawn(annotation, record.size_hw))
+                yield annotation
             else:
                 self.lose(reason, name_of(record, annotation))
 
@@ -122,7 +127,8 @@ class Tally:
             iou: Of the mask that went in and the one that is read again; None where it has a box only.
         """
         if iou is None:
-            self._boxes.append(name_of(record, annotation))
+            self._first_box = self._first_box or name_of(record, annotation)
+            self._boxes += 1
         self._objects += 1
         self._exact += iou is None or iou == EXACT
         if iou is not None and (self._worst is None or iou < self._worst.iou):
@@ -147,7 +153,7 @@ class Tally:
 
     def _of_the_set(self) -> Iterator[Loss]:
         if self._boxes and self._are_outlined():
-            yield Loss("objects with a box only, which are read as full rectangles", len(self._boxes), self._boxes[0])
+            yield Loss("objects with a box only, which are read as full rectangles", self._boxes, self._first_box)
         names = self._dataset.class_names
         unused = [name for label, name in enumerate(names) if label not in self._used]
         if unused and "classes" not in self._holds:
@@ -160,7 +166,7 @@ class Tally:
 
     def _are_outlined(self) -> bool:
         boxes = self._exactness.boxes
-        return boxes == "as rectangles" or (boxes == "kept where all are" and len(self._boxes) < self._objects)
+        return boxes == "as rectangles" or (boxes == "kept where all are" and self._boxes < self._objects)
 
 
 def name_of(record: Record, annotation: Annotation) -> str:
