@@ -47,10 +47,11 @@ def _name(entry: Entry, where: str) -> str:
     """Return `file_name`, or in version 1, which has none, the end of `coco_url`: its folder and its name."""
     if entry.get("file_name") is not None or entry.get("coco_url") is None:
         return text(entry.get("file_name"), where, "file_name")
+    address = text(entry["coco_url"], where, "coco_url")
     try:
-        path = PurePosixPath(urlsplit(text(entry["coco_url"], where, "coco_url")).path)
-    except ValueError:  # an address in brackets that is none
-        raise expected("an address", entry["coco_url"], where, "coco_url") from None
+        path = PurePosixPath(urlsplit(address).path)
+    except ValueError:  # brackets with no address in them
+        raise expected("an address", address, where, "coco_url") from None
     return text("/".join(path.parts[-2:]).lstrip("/"), where, "coco_url")
 
 
