@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,7 +17,11 @@ from maskrcnn.data.synth import synthesise
 from maskrcnn.data.writing import convert
 from maskrcnn.ops.rle import compress
 
+sys.path.append(str(Path(__file__).parents[1] / "data"))
+from tf_records import example, framed  # of the tests beside it
+
 H, W = 24, 32
+EDGES = ("xmin", "xmax", "ymin", "ymax")
 
 
 def picture(path: Path) -> None:
@@ -320,6 +326,27 @@ def cis680(folder: Path) -> Path:
     return folder
 
 
+def tfrecord(folder: Path) -> Path:
+    """One picture with a mask and a box."""
+    encoded = io.BytesIO()
+    Image.new("RGB", (W, H), (90, 120, 30)).save(encoded, "PNG")
+    mask = io.BytesIO()
+    Image.fromarray(_block(0).astype(np.uint8)).save(mask, "PNG")
+    features = {
+        "image/encoded": [encoded.getvalue()],
+        "image/filename": [b"a.png"],
+        "image/height": [H],
+        "image/width": [W],
+        **{f"image/object/bbox/{edge}": [share] for edge, share in zip(EDGES, (0.1, 0.3, 0.1, 0.4), strict=True)},
+        "image/object/class/label": [1],
+        "image/object/class/text": [b"cat"],
+        "image/object/mask": [mask.getvalue()],
+    }
+    write_text(folder / "label_map.pbtxt", "item { id: 1", " name: 'cat' }")
+    (folder / "set.tfrecord").write_bytes(framed(example(features)))
+    return folder / "set.tfrecord"
+
+
 def _block(i: int) -> np.ndarray:
     mask = np.zeros((H, W), dtype=bool)
     mask[2 + 8 * i : 10 + 10 * i, 2 + 10 * i : 10 + 12 * i] = True
@@ -372,6 +399,7 @@ CORPUS: dict[str, Callable[[Path], Path]] = {
     "pose-bowl": pose_bowl,
     "cis680": cis680,
     "geotiff": geotiff,
+    "tfrecord": tfrecord,
     "coco zip": zipped,
 }
 """A function a parser: the name that `--format` takes, and a word where one format has several.

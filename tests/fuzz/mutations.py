@@ -6,7 +6,12 @@ import copy
 import json
 import random
 import re
+import sys
 from collections.abc import Callable
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).parents[1] / "data"))
+from tf_records import framed  # of the tests beside it
 
 TOKENS = [
     *(
@@ -120,10 +125,18 @@ def _places(document):
                 pending.append(value)
 
 
+def damage_record(data: bytes, rng: random.Random) -> bytes:
+    """Damage what is in the first record of a TFRecord file, and sum it up anew, so that it is looked at."""
+    length = int.from_bytes(data[:8], "little")
+    return framed(damage_bytes(data[12 : 12 + length], rng))
+
+
 def mutation(name: str, rng: random.Random) -> Mutate:
     """Choose how a file is damaged, by its suffix."""
     if name.endswith((".json", ".geojson")):
         return rng.choice([damage_json, damage_json, damage_json, damage_words, damage_bytes])
     if name.endswith((".csv", ".xml", ".txt", ".yaml", ".pbtxt", ".names", ".data")):
         return rng.choice([damage_words, damage_words, damage_bytes])
+    if name.endswith(".tfrecord"):
+        return rng.choice([damage_record, damage_record, damage_bytes])
     return damage_bytes
