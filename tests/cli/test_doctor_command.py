@@ -85,7 +85,7 @@ MISTAKES = {
     ),
     "good --deleak clean": "--deleak: expected DATA and OTHER, got one set",
     "good --fix mended --depth headers": "--fix: expected --depth pixels beside it, got headers",
-    "good --fix good": "good: expected a new folder, got one that holds something; choose another one",
+    "good --fix good": "good: expected an empty folder or one that this command began, got a folder with",
 }
 
 

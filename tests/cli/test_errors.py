@@ -226,7 +226,8 @@ DRAW_AND_DEMO = {
         "choose another folder"
     ),
     "data synth shapes shapes --count 3": (
-        "shapes: expected an empty folder or one with count 3, got one with count 2; choose another folder"
+        "shapes: expected an empty folder or one that this command began, got one that was begun with count 2 "
+        "instead of 3; choose another folder"
     ),
     "demo --out run": ("run: expected a new or empty folder for the demo, got one in use; remove it or name another"),
     "trian": "no such command 'trian'. Did you mean 'train'? See maskrcnn --help",
@@ -314,7 +315,7 @@ def test_pictures_that_cannot_be_predicted(tmp_path: Path, capsys: pytest.Captur
     [
         ("predict model.safetensors a.png --out {new}", "overlays/a.jpg"),
         ("evaluate model.safetensors shapes --out {new}", "predictions.json"),
-        ("data synth shapes {new} --count 1", ""),
+        ("data synth shapes {new} --count 1", "synth.json"),
     ],
 )
 def test_a_full_disk(
@@ -339,7 +340,8 @@ def test_a_file_that_the_system_ends(tmp_path: Path) -> None:
     line = [sys.executable, "-m", "maskrcnn.cli", "data", "synth", "spacecraft", str(tmp_path / "new"), "--count", "1"]
     done = subprocess.run(line, capture_output=True, text=True, preexec_fn=limit, check=False)
     assert done.returncode == 2
-    assert done.stderr.splitlines()[-1] == f"error: {tmp_path / 'new'}: could not be written: File too large"
+    picture = tmp_path / "new/images/000001.png"
+    assert done.stderr.splitlines()[-1] == f"error: {picture}: could not be written: File too large"
 
 
 def test_stdout_that_is_full(tmp_path: Path) -> None:
