@@ -190,7 +190,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--share", type=float, default=1.0, help="of the pictures and objects, for a quick look")
     parser.add_argument("--repetitions", type=int, default=3)
-    parser.add_argument("--out", type=Path)
+    parser.add_argument("--out", type=Path, default=Path(__file__).with_name("data.md"))
     parser.add_argument("--measure", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.measure:
@@ -206,8 +206,7 @@ def main() -> None:
         f"## Training loader\n\n{table(['batches are made by', 'pictures a second'], loaded)}"
     )
     print(text)
-    if options.out:
-        options.out.write_text(text, encoding="utf-8")
+    options.out.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import pickle
 import pickletools
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from math import prod
@@ -248,7 +249,9 @@ def read_array_rows(path: Path, refusal: Refusal) -> list[NDArray[Any]]:
             if prod(shape) * kind.itemsize > size:
                 raise pickle.UnpicklingError(f"an array of shape {shape} in {size} bytes")
             file.seek(0)
-            return list(np.atleast_1d(np.load(file, allow_pickle=False)))
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                return list(np.atleast_1d(np.load(file, allow_pickle=False)))
         content = _load(file, size, _OBJECT_WORDS)
         if not isinstance(content, _EitherArray) or content.objects is None or content.objects.shape != shape:
             raise pickle.UnpicklingError("something else than its first line says")
@@ -264,7 +267,9 @@ def _npy_head(file: BinaryIO) -> tuple[tuple[int, ...], np.dtype[Any]]:
     heads = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
     if version not in heads:
         raise pickle.UnpicklingError(f"version {version} of the format")
-    shape, _, kind = heads[version](file)
+    with warnings.catch_warnings():  # numpy wonders aloud about files of Python 2
+        warnings.simplefilter("ignore")
+        shape, _, kind = heads[version](file)
     return shape, kind
 
 

@@ -176,3 +176,12 @@ def test_without_h5py_the_sentence_says_what_to_install(folder: Path, monkeypatc
     monkeypatch.setitem(sys.modules, "h5py", None)
     with pytest.raises(AnnotationError, match=r"pip install maskrcnn\[h5\]"):
         open_dataset(folder)
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_header_of_python_2_is_read_without_a_word(folder: Path) -> None:
+    path = folder / "my_labels_comp_zlib.npy"
+    plain = path.read_bytes()
+    path.write_bytes(plain.replace(b"(3,)", b"(3L,", 1).replace(b"(3L,, ", b"(3L,),", 1))
+    assert path.read_bytes() != plain
+    assert open_dataset(folder).class_names == ("vehicle", "person", "animal")

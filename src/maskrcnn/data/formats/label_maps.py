@@ -24,6 +24,7 @@ from maskrcnn.ops.rle import Bitmap, compress
 MOST_OBJECTS = 20_000
 """More values than this are a photograph rather than objects."""
 
+_WORTH_THREADS = 8  # files
 _MOST_THREADS = 8
 
 T = TypeVar("T")
@@ -148,6 +149,8 @@ def each_file(reading: Reading, items: Sequence[T], parse: Callable[[T], R]) -> 
         items: Each names the files of one object or picture.
         parse: Called in threads.
     """
+    if len(items) < _WORTH_THREADS:
+        return list(reading.each(items, parse))
     threads = ThreadPoolExecutor(min(cpu_count() or 1, _MOST_THREADS))
     with warnings.catch_warnings():  # the decoders set aside warnings in every thread, and not in turn
         try:
