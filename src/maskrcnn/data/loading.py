@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterable, Iterator, Sized
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -20,6 +19,7 @@ from maskrcnn.data.batches import check_bands, collate, padded_shape
 from maskrcnn.data.sampling import Job, TrainingSampler, picture_key, picture_rng
 from maskrcnn.data.transforms import Transform
 from maskrcnn.errors import InputError, MaskRCNNError
+from maskrcnn.machine import collection_paused
 from maskrcnn.ops.resize import target_size
 from maskrcnn.structures import Batch, Sample
 
@@ -91,7 +91,7 @@ class _Workers:
         )
 
     def batches(self) -> Iterator[Batch]:
-        with _collection_paused():
+        with collection_paused():  # a forked worker would try to end other loaders of the main process
             results = iter(self._loader)
         for result in results:
             if isinstance(result, MaskRCNNError):
@@ -109,18 +109,6 @@ class _Workers:
 
 def _as_it_is(value: Any) -> Any:
     return value
-
-
-@contextmanager
-def _collection_paused() -> Iterator[None]:
-    """Fork without garbage collection: a worker would try to end other loaders of the main process."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def _resume_collection(_worker: int) -> None:

@@ -9,10 +9,8 @@ Letters: K classes, N pictures, R annotations.
 
 from __future__ import annotations
 
-import gc
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
@@ -53,6 +51,7 @@ from maskrcnn.data.formats.place import Place, folders_up
 from maskrcnn.data.formats.reading import Reading
 from maskrcnn.data.index_cache import Index, fetch, keep
 from maskrcnn.errors import AnnotationError, DataError
+from maskrcnn.machine import collection_paused
 from maskrcnn.ops.rle import compress, decompress
 
 _SECTIONS = ("images", "annotations", "categories")
@@ -136,7 +135,7 @@ def read_as(dialect: Dialect, source: Path, reading: Reading) -> Dataset:
         names = list(index.columns.pictures.names)
         paths = places(names, folders_of(source), source, reading, dialect.spellings)
         return _indexed(index, dialect, source, paths)
-    with _collection_paused():
+    with collection_paused():
         dataset, keepable = _read(dialect, source, reading)
     return _kept(dataset, dialect) if large and keepable else dataset
 
@@ -161,18 +160,6 @@ def sections_of(source: Path, reading: Reading) -> Callable[[str], Iterator[obje
         return elements_at(source, offsets[key], key)
 
     return section
-
-
-@contextmanager
-def _collection_paused() -> Iterator[None]:
-    """Read without garbage collection, which would look through millions of short-lived lists in vain."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def _read(dialect: Dialect, source: Path, reading: Reading) -> tuple[Dataset, bool]:
