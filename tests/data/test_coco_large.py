@@ -16,7 +16,7 @@ from PIL import Image
 from maskrcnn.data import index_cache, open_dataset
 from maskrcnn.data.columns import Builder, ColumnRecords, Pictures, Placed
 from maskrcnn.data.dataset import Annotation, Dataset, Record, Rings, Runs, sift
-from maskrcnn.data.formats import coco, coco_records, json_stream, pictures
+from maskrcnn.data.formats import coco, coco_annotations, json_stream, pictures
 from maskrcnn.data.formats.reading import Reading
 from maskrcnn.errors import AnnotationError, DataError, ImageError, OutputError
 from maskrcnn.evaluation.ground_truth import from_dataset
@@ -79,7 +79,7 @@ def by_hand(document: Json) -> tuple[list[Record], list[str]]:
         shape: Rings | Runs | None = None
         if isinstance(entry.get("segmentation"), dict):
             counts = np.array(entry["segmentation"]["counts"])
-            shape = Runs(coco_records.compress(counts), int(counts[1::2].sum()))
+            shape = Runs(coco_annotations.compress(counts), int(counts[1::2].sum()))
         elif entry.get("segmentation"):
             shape = Rings(tuple(np.array(ring, dtype=np.float64).reshape(-1, 2) for ring in entry["segmentation"]))
         x, y, w, h = entry.get("bbox", (0, 0, 0, 0))
@@ -142,7 +142,7 @@ def test_large_and_small_files_give_what_a_plain_reading_gives(tmp_path: Path, m
     monkeypatch.setattr(json_stream, "LARGE", 1)
     for window in (7, 300, 2**22):
         monkeypatch.setattr(json_stream, "_WINDOW", window)
-        monkeypatch.setattr(coco_records, "_BATCH", 1 + window % 50)
+        monkeypatch.setattr(coco_annotations, "_BATCH", 1 + window % 50)
         for _ in range(2):  # the second is read from the cache
             dataset = open_dataset(tmp_path, pictures="optional")
             assert_is(dataset, document)
@@ -160,8 +160,8 @@ def test_a_large_file_is_parsed_once(tmp_path: Path, monkeypatch, every_file_is_
         raise AssertionError("the file is parsed again")
 
     with monkeypatch.context() as patch:
-        patch.setattr(coco_records, "_placed", parse)
-        patch.setattr(coco_records, "_add_plain", parse)
+        patch.setattr(coco_annotations, "_placed", parse)
+        patch.setattr(coco_annotations, "_add_plain", parse)
         again = open_dataset(tmp_path, pictures="optional")
         assert again.fingerprint() == first.fingerprint()
         assert again.left_out == first.left_out != ()

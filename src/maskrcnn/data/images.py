@@ -17,7 +17,6 @@ Letters: H, W height and width.
 
 from __future__ import annotations
 
-import logging
 import math
 import re
 import warnings
@@ -25,25 +24,18 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from glob import glob
 from pathlib import Path
-from threading import get_ident
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from maskrcnn.data.tiff import ORIENTATION, axes_of, first_picture, is_plain, is_tiff, open_tiff, orientation_of
 from maskrcnn.errors import ImageError, InputError
-
-if TYPE_CHECKING:
-    from tifffile import TiffFile
 
 IMAGE_SUFFIXES = frozenset(
     {".avif", ".bmp", ".gif", ".jp2", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 )
-_TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-_MOST_TIFF_BYTES = 1 << 33
-_ORIENTATION = 274
-_CMYK = 5
 _FEW_ROWS = 4
 _MOST_LABEL_BANDS = 4
 
@@ -69,7 +61,7 @@ def read_image(path: str | Path) -> NDArray[np.generic]:
     """
     path = Path(path)
     with _decoding(path):
-        array = _read_tiff(path) if _is_tiff(path) else _read_pillow(path)
+        array = _read_tiff(path) if is_tiff(path) else _read_pillow(path)
     return np.require(array, requirements=["C", "W"])
 
 
@@ -102,7 +94,7 @@ def read_labels(path: str | Path) -> NDArray[np.generic]:
     """
     path = Path(path)
     with _decoding(path):
-        array = _stored_tiff(path) if _is_tiff(path) else _stored_pillow(path)
+        array = _stored_tiff(path) if is_tiff(path) else _stored_pillow(path)
     return array[..., 0] if array.shape[2:] == (1,) else array
 
 
@@ -153,7 +145,7 @@ def header(path: str | Path) -> Header:
     """
     path = Path(path)
     with _decoding(path):
-        return _tiff_header(path) if _is_tiff(path) else _pillow_header(path)
+        return _tiff_header(path) if is_tiff(path) else _pillow_header(path)
 
 
 def header_size(path: str | Path) -> tuple[int, int]:
@@ -322,7 +314,7 @@ def _orientation(image: Image.Image) -> int:
     if image.format == "PNG" and not _png_has_exif(image):
         return 1
     try:
-        orientation = image.getexif().get(_ORIENTATION, 1)
+        orientation = image.getexif().get(ORIENTATION, 1)
     except Exception:
         return 1
     return orientation if orientation in range(1, 9) else 1
@@ -385,148 +377,31 @@ def _deep_colour(image: Image.Image, path: Path) -> NDArray[np.generic]:
 # TIFF
 
 
-def _is_tiff(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(4) in _TIFF_MAGIC
-
-
-class _Complaints(logging.Handler):
-    """What tifffile logs in this thread about a file that lacks a part, which it reads as a smaller one."""
-
-    signs = (
-        "corrupted",
-        "failed to reshape",
-        "invalid page offset",
-        "invalid value offset",
-        "issing",
-        "of tags",
-    )
-
-    def __init__(self) -> None:
-        super().__init__(logging.WARNING)
-        self.thread = get_ident()
-        self.grave: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Keep a message that speaks of a missing part."""
-        message = record.getMessage()
-        if record.thread == self.thread and any(sign in message for sign in self.signs):
-            self.grave.append(message)
-
-
-@contextmanager
-def _open_tiff(path: Path) -> Iterator[TiffFile]:
-    from tifffile import TiffFile
-
-    complaints = _Complaints()
-    logger = logging.getLogger("tifffile")
-    logger.addHandler(complaints)
-    try:
-        with TiffFile(path) as tiff:
-            yield tiff
-    finally:
-        logger.removeHandler(complaints)
-    if complaints.grave:
-        raise ImageError(f"{path}: expected a whole picture, got one that can't be read: {complaints.grave[0]}")
-
-
 def _read_tiff(path: Path) -> NDArray[np.generic]:
-    with _open_tiff(path) as tiff:
-        axes, shape = _tiff_axes(tiff, path)
-        if _is_plain(tiff, axes):
+    with open_tiff(path) as tiff:
+        axes, shape = axes_of(tiff, path)
+        if is_plain(tiff, axes):
             return _read_pillow(path)
-        try:
-            array = _to_bands(_first_frame(tiff, axes), axes, shape)
-        except ValueError as error:
-            if "imagecodecs" not in str(error):
-                raise
-            array = _other_decoder(tiff, axes, path)
-        return _turn(array, _tiff_orientation(tiff))
+        return _turn(first_picture(tiff, axes, shape, path), orientation_of(tiff))
 
 
 def _stored_tiff(path: Path) -> NDArray[np.generic]:
-    with _open_tiff(path) as tiff:
-        axes, shape = _tiff_axes(tiff, path)
+    with open_tiff(path) as tiff:
+        axes, shape = axes_of(tiff, path)
         frames = math.prod(n for axis, n in zip(axes, shape, strict=True) if axis not in "YX")
         if set(axes) - set("YXS") or frames > _MOST_LABEL_BANDS:
             raise ImageError(
                 f"{path}: expected labels of one plane, got a stack of {frames}; save each plane as a file of its own"
             )
-        is_plain = _is_plain(tiff, axes)
-    return _stored_pillow(path) if is_plain else _read_tiff(path)
+        plain = is_plain(tiff, axes)
+    return _stored_pillow(path) if plain else _read_tiff(path)
 
 
 def _tiff_header(path: Path) -> Header:
-    with _open_tiff(path) as tiff:
-        axes, shape = _tiff_axes(tiff, path)
-        orientation = _tiff_orientation(tiff)
-        if _is_plain(tiff, axes):
+    with open_tiff(path) as tiff:
+        axes, shape = axes_of(tiff, path)
+        orientation = orientation_of(tiff)
+        if is_plain(tiff, axes):
             return Header(_pillow_header(path).size_hw, orientation)
         size_hw = shape[axes.index("Y")], shape[axes.index("X")]
         return Header(_turned(size_hw, orientation), orientation)
-
-
-def _tiff_orientation(tiff: TiffFile) -> int:
-    tag = tiff.pages[0].tags.get(_ORIENTATION)  # type: ignore[union-attr]  # the first page is always a whole one
-    return int(tag.value) if tag is not None and tag.value in range(1, 9) else 1
-
-
-def _tiff_axes(tiff: TiffFile, path: Path) -> tuple[str, tuple[int, ...]]:
-    """Name each axis of the first picture in a TIFF: Y, X, S for bands; any other letter is a row of frames.
-
-    Where a three-dimensional file does not say which axis holds its bands (Q), that is the last one if it is
-    the shortest, and the first one otherwise.
-    """
-    series = tiff.series[0]
-    named = [(a, n) for a, n in zip(series.axes, series.shape, strict=True) if n != 1 or a in "YX"]
-    axes, shape = "".join(a for a, _ in named), tuple(n for _, n in named)
-    if axes == "QYX":
-        axes = "YXS" if shape[2] < min(shape[:2]) else "SYX"
-    elif "S" not in axes:
-        axes = axes.replace("C", "S")
-    if 0 in shape or any(axes.count(letter) != 1 for letter in "YX") or axes.count("Q") + axes.count("S") > 1:
-        raise ImageError(f"{path}: expected height, width and bands, got axes {series.axes} of {series.shape}")
-    if series.dtype.kind not in "buif":
-        raise ImageError(f"{path}: expected real numbers, got {series.dtype}")
-    values = math.prod(n for a, n in zip(axes, shape, strict=True) if a in "YXS")
-    if values * series.dtype.itemsize > _MOST_TIFF_BYTES:
-        raise ImageError(f"{path}: expected at most {_MOST_TIFF_BYTES >> 30} GiB, got {series.dtype} of {shape}")
-    return axes, shape
-
-
-def _is_plain(tiff: TiffFile, axes: str) -> bool:
-    """Say whether a TIFF is an ordinary 8-bit photograph: grey, palette, RGB or CMYK, perhaps with alpha."""
-    page = tiff.series[0].keyframe
-    bands = page.samplesperpixel - sum(extra in (1, 2) for extra in page.extrasamples)
-    in_page = "S" not in axes or "S" in page.axes
-    return bool(in_page and page.dtype in (np.uint8, np.bool_) and bands in ((4,) if page.photometric == 5 else (1, 3)))
-
-
-def _first_frame(tiff: TiffFile, axes: str) -> NDArray[np.generic]:
-    if "S" in axes and "S" not in tiff.series[0].keyframe.axes:
-        return np.asarray(tiff.series[0].asarray())
-    return np.asarray(tiff.pages[0].asarray())
-
-
-def _to_bands(array: NDArray[np.generic], axes: str, shape: tuple[int, ...]) -> NDArray[np.generic]:
-    """Take the first of every row of frames and put the bands last."""
-    wanted = [axis for axis in axes if axis in "YXS"]
-    if array.size == np.prod(shape):
-        array = array.reshape(shape)[tuple(slice(None) if axis in "YXS" else 0 for axis in axes)]
-    else:
-        array = array.reshape([n for a, n in zip(axes, shape, strict=True) if a in "YXS"])
-    if "S" not in wanted:
-        array, wanted = array[..., None], [*wanted, "S"]
-    return array.transpose([wanted.index(axis) for axis in "YXS"])
-
-
-def _other_decoder(tiff: TiffFile, axes: str, path: Path) -> NDArray[np.generic]:
-    """Let Pillow decompress a single band, which it keeps as deep as it is."""
-    page = tiff.series[0].keyframe
-    if "S" in axes:
-        raise ImageError(
-            f"{path}: expected a compression that can be read, got {page.compression!r} on several bands; "
-            "save it with deflate or no compression, or install imagecodecs"
-        )
-    with Image.open(path) as image:
-        return np.array(image).astype(page.dtype)[..., None]

@@ -21,14 +21,11 @@ from numpy.typing import NDArray
 
 from maskrcnn.data.columns import Builder, ColumnRecords, Placed
 from maskrcnn.data.dataset import Dataset, Runs
+from maskrcnn.data.formats.coco_annotations import Classes, Picture, annotation_of, coded
 from maskrcnn.data.formats.coco_records import (
-    Classes,
     Dialect,
-    Picture,
-    annotation_of,
     candidates,
     classes_of,
-    coded,
     first_of,
     folders_of,
     pictures_of,

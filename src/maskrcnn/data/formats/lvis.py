@@ -14,7 +14,8 @@ from urllib.parse import urlsplit
 
 from maskrcnn.data.columns import Known
 from maskrcnn.data.dataset import Dataset
-from maskrcnn.data.formats.coco_records import Dialect, Entry, candidates, first_of, read_as
+from maskrcnn.data.formats.coco_annotations import Entry
+from maskrcnn.data.formats.coco_records import Dialect, candidates, first_of, read_as
 from maskrcnn.data.formats.fields import expected, listing, text, whole
 from maskrcnn.data.formats.place import Place
 from maskrcnn.data.formats.reading import Reading

@@ -14,7 +14,8 @@ from typing import NamedTuple
 
 from maskrcnn.data.columns import Builder, ColumnRecords, Placed
 from maskrcnn.data.dataset import Dataset
-from maskrcnn.data.formats.coco_records import Picture, annotation_of, shape_of, side_by_side
+from maskrcnn.data.formats.coco_annotations import Picture, annotation_of, shape_of
+from maskrcnn.data.formats.coco_records import side_by_side
 from maskrcnn.data.formats.fields import listing, mapping, text, whole
 from maskrcnn.data.formats.pictures import places
 from maskrcnn.data.formats.place import Place

@@ -22,7 +22,7 @@ import io
 import re
 import struct
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -37,6 +37,7 @@ from maskrcnn.data.formats.deferred import Deferred
 from maskrcnn.data.formats.drafts import ONLY_CLASS
 from maskrcnn.data.formats.label_maps import of_mask
 from maskrcnn.data.formats.place import Place, folders_up
+from maskrcnn.data.formats.protobuf import Example, numbers_of, read_example, text_of
 from maskrcnn.data.formats.reading import Reading
 from maskrcnn.data.formats.texts import lines
 from maskrcnn.data.images import to_array
@@ -52,9 +53,6 @@ _BEYOND = 0.01  # share by which a box may reach out of its picture before it is
 _SIDES = ("xmin", "ymin", "xmax", "ymax")
 _ITEM = re.compile(r"item\s*\{(.*?)\}", re.DOTALL)
 _FIELD = re.compile(r"""(\w+)\s*:\s*(?:(\d+)|"((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)')""")
-
-Values = list[bytes] | NDArray[np.float32] | NDArray[np.int64]
-Example = Mapping[str, Values]
 
 
 class _Span(NamedTuple):
@@ -186,7 +184,7 @@ def read_mask(span: _Span, index: int, size_hw: tuple[int, int], where: str) -> 
         ImageError: The file is missing or broken.
         AnnotationError: The mask is empty or of another size than the picture.
     """
-    stored = _example(_content(span), where).get("image/object/mask", [])
+    stored = read_example(_content(span), where).get("image/object/mask", [])
     if isinstance(stored, list):
         pixels = _decode(stored[index], where)[..., 0] != 0
     else:
@@ -198,7 +196,7 @@ def read_mask(span: _Span, index: int, size_hw: tuple[int, int], where: str) -> 
 
 def _encoded(span: _Span) -> bytes:
     where = f"{span.path}: record at {span.offset}"
-    return _only_picture(_example(_content(span), where), where)
+    return _only_picture(read_example(_content(span), where), where)
 
 
 def _only_picture(example: Example, where: str) -> bytes:
@@ -225,19 +223,19 @@ def _decode(content: bytes, where: str) -> NDArray[np.generic]:
 
 def _picture(span: _Span, reading: Reading) -> _Picture:
     where = f"{span.path}: record at {span.offset}"
-    example = _example(_content(span), where)
+    example = read_example(_content(span), where)
     if "image/encoded" not in example:
         raise AnnotationError(f"{where}: expected image/encoded, got {few(sorted(example), 4) or 'nothing'}")
-    name = _text(example, "image/filename") or _text(example, "image/source_id") or f"record at {span.offset}"
+    name = text_of(example, "image/filename") or text_of(example, "image/source_id") or f"record at {span.offset}"
     size_hw = _size(example, f"{where} ({name})")
     if reading.pictures == "required":
         _only_picture(example, f"{where} ({name})")
     objects = list(_objects(example, size_hw, f"{where} ({name})", reading))
-    return _Picture(span, name, _text(example, "image/source_id"), size_hw, objects)
+    return _Picture(span, name, text_of(example, "image/source_id"), size_hw, objects)
 
 
 def _size(example: Example, where: str) -> tuple[int, int]:
-    sides = [_numbers(example, f"image/{side}", where) for side in ("height", "width")]
+    sides = [numbers_of(example, f"image/{side}", where) for side in ("height", "width")]
     if not all(len(side) == 1 and 1 <= side[0] <= _MOST_SIDE for side in sides):
         h, w = _decode(_only_picture(example, where), where).shape[:2]
         return h, w
@@ -245,16 +243,16 @@ def _size(example: Example, where: str) -> tuple[int, int]:
 
 
 def _objects(example: Example, size_hw: tuple[int, int], where: str, reading: Reading) -> Iterator[_Object]:
-    sides = [_numbers(example, f"image/object/bbox/{side}", where) for side in _SIDES]
+    sides = [numbers_of(example, f"image/object/bbox/{side}", where) for side in _SIDES]
     count = len(sides[0])
     texts = example.get("image/object/class/text", [])
     names = [each.decode("utf-8", "replace").strip() for each in texts if isinstance(each, bytes)]
     if any(len(side) != count for side in sides) or len(names) not in (0, count):
         got = ", ".join(map(str, [*map(len, sides), len(names)]))
         raise AnnotationError(f"{where}: expected as many xmin, ymin, xmax, ymax and texts as objects, got {got}")
-    labels = _per_object(_numbers(example, "image/object/class/label", where), count, "class/label", where)
-    crowd = _per_object(_numbers(example, "image/object/is_crowd", where), count, "is_crowd", where)
-    group = _per_object(_numbers(example, "image/object/group_of", where), count, "group_of", where)
+    labels = _per_object(numbers_of(example, "image/object/class/label", where), count, "class/label", where)
+    crowd = _per_object(numbers_of(example, "image/object/is_crowd", where), count, "is_crowd", where)
+    group = _per_object(numbers_of(example, "image/object/group_of", where), count, "group_of", where)
     masks = _mask_count(example, count, size_hw, where)
 
     def parse(k: int) -> _Object:
@@ -399,96 +397,3 @@ def _content(span: _Span) -> bytes:
             return file.read(span.length)
     except OSError as error:
         raise ImageError(f"{span.path}: expected a readable file: {error.strerror}", code="P101") from None
-
-
-# Protobuf
-
-
-def _example(content: bytes, where: str) -> Example:
-    """Read an `Example`: lists of bytes, floats or whole numbers by name."""
-    try:
-        found: dict[str, Values] = {}
-        for features in _inner(content, 1):
-            for entry in _inner(features, 1):
-                key, value = (b"".join(_inner(entry, number)) for number in (1, 2))
-                found[key.decode("utf-8")] = _values(value)
-    except (ValueError, IndexError, struct.error) as error:
-        raise AnnotationError(f"{where}: expected an Example of TensorFlow, got: {error}") from None
-    return found
-
-
-def _values(feature: bytes) -> Values:
-    for number, value in _fields(feature):
-        if number in _LISTS and isinstance(value, bytes):
-            return _LISTS[number](value)
-    return []
-
-
-def _floats(content: bytes) -> NDArray[np.float32]:
-    packed = [value for number, value in _fields(content) if number == 1 and isinstance(value, bytes)]
-    return np.frombuffer(b"".join(packed), "<f4").astype(np.float32)
-
-
-def _wholes(content: bytes) -> NDArray[np.int64]:
-    numbers: list[int] = []
-    for _, value in _fields(content):
-        if isinstance(value, int):
-            numbers.append(value)
-            continue
-        at = 0
-        while at < len(value):
-            number, at = _varint(value, at)
-            numbers.append(number)
-    return np.array(numbers, dtype=np.uint64).astype(np.int64)
-
-
-_LISTS: dict[int, Callable[[bytes], Values]] = {1: lambda value: _inner(value, 1), 2: _floats, 3: _wholes}
-
-
-def _inner(content: bytes, wanted: int) -> list[bytes]:
-    """List the messages and texts under one number."""
-    return [value for number, value in _fields(content) if number == wanted and isinstance(value, bytes)]
-
-
-def _fields(content: bytes) -> Iterator[tuple[int, bytes | int]]:
-    """Yield the fields of a message: numbers as they are, all else as bytes."""
-    at = 0
-    while at < len(content):
-        key, at = _varint(content, at)
-        kind = key & 7
-        if kind == 0:
-            value, at = _varint(content, at)
-            yield key >> 3, value
-            continue
-        if kind not in (1, 2, 5):
-            raise ValueError(f"a field of kind {kind}")
-        length, at = _varint(content, at) if kind == 2 else (8 if kind == 1 else 4, at)
-        if at + length > len(content):
-            raise ValueError("a field that is cut off")
-        yield key >> 3, content[at : at + length]
-        at += length
-
-
-def _varint(content: bytes, at: int) -> tuple[int, int]:
-    value = 0
-    for shift in range(0, 70, 7):
-        value |= (content[at] & 127) << shift
-        if content[at] < 128:
-            return value & (1 << 64) - 1, at + 1
-        at += 1
-    raise ValueError("a number that does not end")
-
-
-def _text(example: Example, name: str) -> str:
-    value = example.get(name)
-    return value[0].decode("utf-8", "replace").strip() if isinstance(value, list) and value else ""
-
-
-def _numbers(example: Example, name: str, where: str) -> list[float]:
-    value = example.get(name, [])
-    if isinstance(value, list):
-        if value:
-            raise AnnotationError(f"{where}: {name}: expected numbers, got texts")
-        return []
-    numbers: list[float] = value.tolist()
-    return numbers
