@@ -17,6 +17,8 @@ from torch import Tensor
 
 from maskrcnn.config import InputConfig, ModelConfig, Resize
 from maskrcnn.data.images import to_array
+from maskrcnn.engines.engine import Engine
+from maskrcnn.engines.plain import PlainEngine
 from maskrcnn.errors import ConfigError, ImageError, InputError
 from maskrcnn.model.frame import OVERHANG
 from maskrcnn.model.mask_rcnn import MaskRCNN
@@ -97,16 +99,32 @@ def to_instances(
 class Predictor:
     """A model ready for pictures.
 
+    Args:
+        model: What runs it, or a network, which then runs as it is.
+        device: Where a network is to run; an engine has its own.
+
     Attributes:
-        model: The network, in evaluation mode.
+        engine: What runs it.
         config: Its settings.
         device: Where it runs.
     """
 
-    def __init__(self, model: MaskRCNN, device: torch.device | str = "cpu") -> None:
-        self.device = torch.device(device)
-        self.model = model.to(self.device).eval()
-        self.config = model.config
+    def __init__(self, model: Engine | MaskRCNN, device: torch.device | str = "cpu") -> None:
+        self.engine = PlainEngine(model, torch.device(device)) if isinstance(model, MaskRCNN) else model
+        self.device = self.engine.device
+        self.config = self.engine.config
+
+    @property
+    def model(self) -> MaskRCNN:
+        """The network, in evaluation mode.
+
+        Raises:
+            InputError: It was exported, and is not a PyTorch module any more.
+        """
+        model = getattr(self.engine, "model", None)
+        if isinstance(model, MaskRCNN):
+            return model
+        raise InputError("model: expected a predictor that runs a network, got an exported file")
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -159,9 +177,7 @@ class Predictor:
         for image, (pixels, _) in zip(images, pictures, strict=True):
             place(pixels, image, self.config.input.resize)
         size_hw = torch.tensor([pixels.shape[1:] for pixels, _ in pictures])
-        with torch.inference_mode():
-            found: Detections = self.model(images.to(self.device), size_hw.to(self.device))
-        return found
+        return self.engine(images, size_hw)
 
 
 def _padded(picture: Prepared, config: InputConfig) -> tuple[int, int]:
