@@ -151,7 +151,7 @@ class MaskRCNN(nn.Module):
         decoder = Decoder(self.box_head.std, self.config.delta_clamp)
         window = self.frame.limits(size_hw, table.padded_hw).picture
         boxes = class_boxes(proposals, scores.deltas.reshape(B, -1, *scores.deltas.shape[1:]), window, decoder)
-        return select(probabilities, boxes, proposals.valid, self.config.detect, nms)
+        return select(probabilities, boxes, proposals.valid, self.config.detect, self._nms(probabilities))
 
     def masks(self, table: Table, boxes: Tensor, labels: Tensor) -> Tensor:
         """Draw the mask of each detection: (B, D, M, M) float32 probabilities, 0 in an empty slot.
@@ -159,7 +159,7 @@ class MaskRCNN(nn.Module):
         Empty slots cost nothing on a CPU, where they are left out before the head and filled in after it.
         """
         side = 2 * self.config.mask_head.pool
-        slots = filled_slots(labels >= 0)
+        slots = self._slots(labels >= 0)
         logits = self._mask_logits(table, boxes, labels, slots)
         patches = logits.new_zeros(labels.numel(), side, side)
         patches[slots] = torch.where(labels.flatten()[slots][:, None, None] >= 0, logits.sigmoid(), 0.0)
@@ -258,6 +258,10 @@ class MaskRCNN(nn.Module):
     def _anchors(self, features: Sequence[Tensor]) -> list[Tensor]:
         anchors: list[Tensor] = self.anchors([(level.shape[2], level.shape[3]) for level in features])
         return anchors
+
+    def _slots(self, valid: Tensor) -> Tensor:
+        """Choose the slots whose masks are drawn, from (B, R) bool: (n) int64, flat."""
+        return filled_slots(valid)
 
     def _nms(self, like: Tensor) -> NMS:
         """Choose the way of suppression: in training an accelerator must not wait for values."""

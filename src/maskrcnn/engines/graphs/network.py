@@ -1,0 +1,78 @@
+"""A trained model in a form that can be written as a graph: the same stages, with shapes that hold for every picture.
+
+Where the model takes the smaller of a number in its settings and what a small picture has, the graph pads to the
+number; so all that follows the choice of anchors has fixed shapes but for the number of pictures.
+
+Letters: B pictures, R regions, D detections, M side of a mask.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from maskrcnn.engines.graphs.operators import Operators
+from maskrcnn.model.mask_rcnn import MaskRCNN
+from maskrcnn.model.rpn import RPN, Proposals
+from maskrcnn.ops.nms import NMS
+from maskrcnn.ops.roi_align import LEVEL_RULES, LevelRule, Table, assign_levels
+
+Results = tuple[Tensor, Tensor, Tensor, Tensor]
+
+
+class GraphRPN(RPN):
+    """The model's proposals, with as many anchors of every level as the settings say; those not there are not valid."""
+
+    def _best(self, logits: Tensor, deltas: Tensor, anchors: Tensor, window: Tensor, count: int) -> Proposals:
+        padded = F.pad(logits, (0, count), value=-torch.inf), F.pad(deltas, (0, 0, 0, count))
+        return super()._best(*padded, F.pad(anchors, (0, 0, 0, count)), window, count)
+
+
+def _round(side: Tensor, padded_hw: tuple[int, int]) -> Tensor:
+    """Do what the rule `round` does, with sides of the padded picture that are not known yet."""
+    H, W = padded_hw
+    area = torch.full((), H * W, dtype=torch.float64) / torch.full((), (H - 1) * (W - 1), dtype=torch.float64)
+    return torch.round(4 + torch.log2(side / (224 / torch.sqrt(area)).to(side.dtype)))
+
+
+GRAPH_LEVEL_RULES: dict[str, LevelRule] = {**LEVEL_RULES, "round": _round}
+
+
+class GraphNetwork(MaskRCNN):
+    """A model to be written as a graph.
+
+    Args:
+        model: The model; its parts are shared.
+        operators: What suppresses and pools.
+    """
+
+    def __init__(self, model: MaskRCNN, operators: Operators) -> None:
+        config = model.config
+        rpn = GraphRPN(model.rpn.head, config)
+        super().__init__(config, model.backbone, model.pyramid, rpn, model.box_head, model.mask_head)
+        self.operators = operators
+        self.level_rule = GRAPH_LEVEL_RULES[config.regions.level]
+        self.eval()
+
+    def forward(self, images: Tensor, size_hw: Tensor) -> Results:  # type: ignore[override]  # a graph gives tensors
+        """Find the objects of each picture; arguments and result as of `MaskRCNN.forward`.
+
+        There are as many slots for every picture as the settings say, also for the smallest.
+        """
+        boxes, scores, labels, masks = super().forward(images, size_hw)
+        return boxes, scores, labels, masks
+
+    def _align(self, table: Table, boxes: Tensor, picture: Tensor, bins: int, sampling_ratio: int) -> Tensor:
+        level = assign_levels(boxes, table, self.level_rule)
+        return self.operators.pool(table, boxes, picture, level, bins, sampling_ratio, self.config.regions.sampler)
+
+    def _nms(self, like: Tensor) -> NMS:  # noqa: ARG002  # as the model's
+        return partial(self.operators.suppress, count=len(self.config.classes))
+
+    def _slots(self, valid: Tensor) -> Tensor:
+        """Choose the filled slots, and the first, so that there always is one."""
+        flat = valid.flatten()
+        return (flat | (torch.arange(flat.shape[0], device=flat.device) == 0)).nonzero()[:, 0]

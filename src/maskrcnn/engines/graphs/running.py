@@ -1,0 +1,111 @@
+"""An exported graph as an engine, whatever runs it and whichever kind of picture it takes.
+
+Letters: B pictures, H, W height and width of the padded pictures, D detections.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from maskrcnn.config import ModelConfig
+from maskrcnn.engines.engine import Engine
+from maskrcnn.engines.graphs.metadata import About
+from maskrcnn.errors import ImageError
+from maskrcnn.model.postprocess import Detections
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A graph that is ready to run.
+
+    Attributes:
+        backend: What runs it.
+        about: What the file says of itself.
+        device: Where it runs.
+        run: Maps its inputs, on the CPU, to its four outputs, on the CPU.
+    """
+
+    backend: str
+    about: About
+    device: torch.device
+    run: Callable[..., tuple[Tensor, ...]]
+
+    @property
+    def precision(self) -> str:
+        """Of its arithmetic."""
+        return self.about.precision
+
+
+class NetworkEngine(Graph):
+    """A graph that takes what `MaskRCNN.forward` takes."""
+
+    @property
+    def config(self) -> ModelConfig:
+        """The settings of the network."""
+        return self.about.config
+
+    def __call__(self, images: Tensor, size_hw: Tensor) -> Detections:
+        """Find the objects of each picture; arguments and result as of `MaskRCNN.forward`."""
+        return Detections(*self.run(images.cpu().float(), size_hw.cpu()))
+
+
+class WholeEngine(Graph):
+    """A graph that takes pictures as they are read: those of one size run together, without their padding."""
+
+    @property
+    def config(self) -> ModelConfig:
+        """The settings of the network, but for resizing, which the graph does."""
+        config = self.about.config
+        return config.change(input=config.input.change(resize="none"))
+
+    def __call__(self, images: Tensor, size_hw: Tensor) -> Detections:
+        """Find the objects of each picture; arguments and result as of `MaskRCNN.forward`.
+
+        Raises:
+            ImageError: The graph takes 8 bits, and these are other pictures.
+        """
+        wanted = _DTYPES[self.about.takes]
+        if wanted == torch.uint8 != images.dtype:
+            raise ImageError(f"picture: expected 8 bits, as the graph was exported for, got {images.dtype}")
+        found: dict[int, list[Tensor]] = {}
+        for (h, w), group in _by_size(size_hw.tolist()).items():
+            pictures = images[group, :, :h, :w].cpu().to(wanted).contiguous()
+            results = _filled_first(*self.run(pictures))
+            found |= {i: [each[slot] for each in results] for slot, i in enumerate(group)}
+        return Detections(*(torch.stack(each) for each in zip(*(found[i] for i in sorted(found)), strict=True)))
+
+
+_DTYPES = {"uint8": torch.uint8, "float32": torch.float32}
+_ENGINES: dict[str, type[NetworkEngine | WholeEngine]] = {
+    "network": NetworkEngine,
+    "uint8": WholeEngine,
+    "float32": WholeEngine,
+}
+
+
+def engine_of(graph: Graph) -> Engine:
+    """Make the engine that a graph's kind of input needs."""
+    return _ENGINES[graph.about.takes](graph.backend, graph.about, graph.device, graph.run)
+
+
+def _by_size(sizes_hw: list[list[int]]) -> dict[tuple[int, int], list[int]]:
+    """Group pictures by size.
+
+    >>> _by_size([[2, 3], [5, 5], [2, 3]])
+    {(2, 3): [0, 2], (5, 5): [1]}
+    """
+    groups: dict[tuple[int, int], list[int]] = {}
+    for i, (h, w) in enumerate(sizes_hw):
+        groups.setdefault((h, w), []).append(i)
+    return groups
+
+
+def _filled_first(boxes: Tensor, scores: Tensor, labels: Tensor, masks: Tensor) -> Detections:
+    """Move empty slots behind the filled ones, which a graph leaves where a rounded box has no pixels."""
+    order = torch.sort((labels < 0).to(torch.uint8), dim=1, stable=True).indices
+    rows = torch.arange(len(order))[:, None]
+    return Detections(boxes[rows, order], scores[rows, order], labels[rows, order], masks[rows, order])
