@@ -1,0 +1,197 @@
+"""The half of a comparison that asks: starts the sides' interpreters, gives them jobs, and lets one work at a time.
+
+```python
+with Side("torchvision", python) as theirs, Side("ours") as ours:
+    jobs = {name: side.make("nms", arrays, iou=0.7) for name, side in (("ours", ours), ("theirs", theirs))}
+    same = np.array_equal(*(job.arrays()["kept"] for job in jobs.values()))
+    seconds = {name: median(run.seconds for run in runs) for name, runs in take_turns(jobs, 5).items()}
+```
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from maskrcnn.machine import usable_cores
+
+SCRIPTS = {"ours": "our_side.py", "limit": "worker.py"}
+PEERS = {"torchvision": "torchvision_side.py", "ultralytics": "ultralytics_side.py"}
+PAUSE = 0.1  # seconds between turns: threads of the other side stop waiting for work
+
+
+class SideError(RuntimeError):
+    """A side could not do what it was asked."""
+
+
+class Run(NamedTuple):
+    """One run of a job: seconds, the highest memory meanwhile, and what the side held before any job; bytes."""
+
+    seconds: float
+    highest: int
+    base: int
+
+    @property
+    def added(self) -> int:
+        """Bytes that the side's jobs add to its libraries, at the highest."""
+        return self.highest - self.base
+
+
+class Side:
+    """An interpreter that makes and runs jobs.
+
+    Args:
+        name: `ours`, `limit`, or one of `PEERS`.
+        python: The interpreter; this one by default.
+        threads: Threads of torch there.
+        gibibytes: Address space that it may take; 0 for no limit.
+    """
+
+    def __init__(
+        self, name: str, python: str = sys.executable, threads: int | None = None, gibibytes: float = 0
+    ) -> None:
+        script = Path(__file__).with_name((SCRIPTS | PEERS)[name])
+        count = str(threads or int(os.environ.get("OMP_NUM_THREADS", usable_cores())))
+        chosen = {"OMP_NUM_THREADS": count, "BENCH_THREADS": count, "BENCH_GIBIBYTES": str(gibibytes)}
+        self.name = name
+        self.threads = int(count)
+        self._folder = tempfile.TemporaryDirectory(prefix="bench-")
+        self._process = subprocess.Popen(
+            [python, str(script)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=os.environ | chosen,
+        )
+        self._made = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the interpreter."""
+        self._process.communicate()
+        self._folder.cleanup()
+
+    def make(self, kind: str, arrays: Mapping[str, NDArray[Any]] | None = None, **options: Any) -> Job:
+        """Make a job of a kind that the side's script knows, from arrays and options."""
+        name, place = f"{kind}-{self._made}", None
+        self._made += 1
+        if arrays is not None:
+            place = self.place(f"{name}-in.npz")
+            np.savez(place, **arrays)
+        self.ask("make", job=name, kind=kind, arrays=place, options=options)
+        return Job(self, name)
+
+    def place(self, name: str) -> str:
+        """Name a file in the folder that goes when the side ends."""
+        return str(Path(self._folder.name) / name)
+
+    def ask(self, do: str, **rest: Any) -> dict[str, Any]:
+        """Send a request and wait for its answer.
+
+        Raises:
+            SideError: The job failed, or the interpreter ended.
+        """
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        try:
+            print(json.dumps({"do": do, **rest}), file=self._process.stdin, flush=True)
+        except BrokenPipeError:
+            raise SideError(f"{self.name}: the interpreter ended") from None
+        line = self._process.stdout.readline()
+        if not line:
+            raise SideError(f"{self.name}: the interpreter ended with status {self._process.wait()}")
+        answer: dict[str, Any] = json.loads(line)
+        if "error" in answer:
+            raise SideError(f"{self.name}: {answer['error']}")
+        return answer
+
+
+class Job(NamedTuple):
+    """A job of a side, ready to run."""
+
+    side: Side
+    name: str
+
+    def run(self) -> Run:
+        """Run it once against the clock of its own interpreter."""
+        return Run(**self.side.ask("run", job=self.name))
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Run it once and fetch what it gives."""
+        path = self.side.place(f"{self.name}-out.npz")
+        self.side.ask("save", job=self.name, path=path)
+        with np.load(path) as file:
+            return dict(file)
+
+    def flops(self) -> int:
+        """Count the multiplications and additions of products and convolutions, each as one."""
+        return int(self.side.ask("flops", job=self.name)["flops"])
+
+    def profile(self, rows: int = 12) -> list[list[str]]:
+        """Return the operators that take longest: name, share, calls."""
+        found = self.side.ask("profile", job=self.name, rows=rows)["rows"]
+        return [[f"`{name}`", f"{share:.1%}", str(count)] for name, share, count in found]
+
+    def drop(self) -> None:
+        """Let its side forget it."""
+        self.side.ask("drop", job=self.name)
+
+
+def take_turns(jobs: Mapping[str, Job], repetitions: int) -> dict[str, list[Run]]:
+    """Run jobs in turn, once to warm up and then so many times."""
+    runs: dict[str, list[Run]] = {name: [] for name in jobs}
+    for turn in range(repetitions + 1):
+        for name, job in jobs.items():
+            time.sleep(PAUSE)
+            run = job.run()
+            if turn:
+                runs[name].append(run)
+    return runs
+
+
+def median(runs: Sequence[Run]) -> float:
+    """Return the median of the seconds."""
+    return statistics.median(run.seconds for run in runs)
+
+
+# ---- the command line
+
+
+def add_peer_options(parser: argparse.ArgumentParser) -> None:
+    """Let a command take peers: `--peer NAME --peer-python PATH`, as often as wanted."""
+    parser.add_argument("--peer", action="append", choices=PEERS, default=[], help="another project to compare with")
+    parser.add_argument(
+        "--peer-python", action="append", default=[], metavar="PATH", help="the interpreter that has it; one a peer"
+    )
+    parser.add_argument("--threads", type=int, default=None, help="threads of every side; by default every core")
+
+
+def peers_of(parser: argparse.ArgumentParser, parsed: argparse.Namespace) -> dict[str, str]:
+    """Return the interpreter of each peer."""
+    if len(parsed.peer) != len(parsed.peer_python):
+        parser.error(f"--peer-python: expected one a --peer, got {len(parsed.peer_python)} for {len(parsed.peer)}")
+    for python in parsed.peer_python:
+        if shutil.which(python) is None:
+            parser.error(f"--peer-python: expected an interpreter, got {python}; bench/README.md says how to make one")
+    return dict(zip(parsed.peer, parsed.peer_python, strict=True))
