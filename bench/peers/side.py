@@ -31,6 +31,11 @@ from maskrcnn.machine import usable_cores
 
 SCRIPTS = {"ours": "our_side.py", "limit": "worker.py"}
 PEERS = {"torchvision": "torchvision_side.py", "ultralytics": "ultralytics_side.py"}
+PRODUCTS: dict[str, dict[str, Any]] = {
+    "cpu": {"side": 2048},
+    "cuda": {"side": 8192, "dtype": "bfloat16", "device": "cuda"},
+}
+MIB = 1 << 20
 PAUSE = 0.1  # seconds between turns: threads of the other side stop waiting for work
 
 
@@ -44,11 +49,6 @@ class Run(NamedTuple):
     seconds: float
     highest: int
     base: int
-
-    @property
-    def added(self) -> int:
-        """Bytes that the side's jobs add to its libraries, at the highest."""
-        return self.highest - self.base
 
 
 class Side:
@@ -70,13 +70,17 @@ class Side:
         self.name = name
         self.threads = int(count)
         self._folder = tempfile.TemporaryDirectory(prefix="bench-")
+        answers, given = os.pipe()
         self._process = subprocess.Popen(
             [python, str(script)],
             stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
+            stdout=sys.stderr,  # what a library prints is no answer
             text=True,
-            env=os.environ | chosen,
+            pass_fds=[given],
+            env=os.environ | chosen | {"BENCH_ANSWERS": str(given)},
         )
+        os.close(given)
+        self._answers = os.fdopen(answers, encoding="utf-8")
         self._made = 0
 
     def __enter__(self) -> Self:
@@ -90,6 +94,7 @@ class Side:
     def close(self) -> None:
         """End the interpreter."""
         self._process.communicate()
+        self._answers.close()
         self._folder.cleanup()
 
     def make(self, kind: str, arrays: Mapping[str, NDArray[Any]] | None = None, **options: Any) -> Job:
@@ -106,6 +111,11 @@ class Side:
         """Name a file in the folder that goes when the side ends."""
         return str(Path(self._folder.name) / name)
 
+    def versions(self) -> str:
+        """Say what runs there."""
+        found = self.ask("versions", packages=["torch", "torchvision", "ultralytics"])
+        return ", ".join(f"{name} {version}" for name, version in found.items())
+
     def ask(self, do: str, **rest: Any) -> dict[str, Any]:
         """Send a request and wait for its answer.
 
@@ -113,12 +123,11 @@ class Side:
             SideError: The job failed, or the interpreter ended.
         """
         assert self._process.stdin is not None
-        assert self._process.stdout is not None
         try:
             print(json.dumps({"do": do, **rest}), file=self._process.stdin, flush=True)
         except BrokenPipeError:
             raise SideError(f"{self.name}: the interpreter ended") from None
-        line = self._process.stdout.readline()
+        line = self._answers.readline()
         if not line:
             raise SideError(f"{self.name}: the interpreter ended with status {self._process.wait()}")
         answer: dict[str, Any] = json.loads(line)
@@ -158,6 +167,14 @@ class Job(NamedTuple):
         self.side.ask("drop", job=self.name)
 
 
+class Contestant(NamedTuple):
+    """Somebody who is measured: how the tables call it, its interpreter, and what it is told beside the task."""
+
+    name: str
+    side: Side
+    options: Mapping[str, Any]
+
+
 def take_turns(jobs: Mapping[str, Job], repetitions: int) -> dict[str, list[Run]]:
     """Run jobs in turn, once to warm up and then so many times."""
     runs: dict[str, list[Run]] = {name: [] for name in jobs}
@@ -170,6 +187,11 @@ def take_turns(jobs: Mapping[str, Job], repetitions: int) -> dict[str, list[Run]
     return runs
 
 
+def added(runs: Sequence[Run]) -> int:
+    """Return the bytes that a side's jobs added to its libraries, at the highest."""
+    return max(run.highest - run.base for run in runs)
+
+
 def median(runs: Sequence[Run]) -> float:
     """Return the median of the seconds."""
     return statistics.median(run.seconds for run in runs)
@@ -178,12 +200,13 @@ def median(runs: Sequence[Run]) -> float:
 # ---- the command line
 
 
-def add_peer_options(parser: argparse.ArgumentParser) -> None:
-    """Let a command take peers: `--peer NAME --peer-python PATH`, as often as wanted."""
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Let a command take peers, as `--peer NAME --peer-python PATH`, a device and threads."""
     parser.add_argument("--peer", action="append", choices=PEERS, default=[], help="another project to compare with")
     parser.add_argument(
         "--peer-python", action="append", default=[], metavar="PATH", help="the interpreter that has it; one a peer"
     )
+    parser.add_argument("--device", default="cpu", choices=PRODUCTS)
     parser.add_argument("--threads", type=int, default=None, help="threads of every side; by default every core")
 
 
@@ -195,3 +218,9 @@ def peers_of(parser: argparse.ArgumentParser, parsed: argparse.Namespace) -> dic
         if shutil.which(python) is None:
             parser.error(f"--peer-python: expected an interpreter, got {python}; bench/README.md says how to make one")
     return dict(zip(parsed.peer, parsed.peer_python, strict=True))
+
+
+def size_of(text: str) -> tuple[int, int]:
+    """Read a size such as 800x1333, height x width."""
+    height, width = text.split("x")
+    return int(height), int(width)

@@ -1,7 +1,7 @@
 """The half of a comparison that runs in an interpreter of its own: it makes jobs and runs them when it is asked to.
 
 Wants torch and numpy and not this package, so that the environment of another project can run it. One line of JSON a
-request on the standard input, one an answer on what was the standard output; arrays travel in `.npz` files:
+request on the standard input, one an answer on a pipe of its own; arrays travel in `.npz` files:
 
 ```text
 {"do": "make", "job": "a", "kind": "nms", "arrays": "in.npz", "options": {"iou": 0.7}}    {"threads": 2}
@@ -9,6 +9,7 @@ request on the standard input, one an answer on what was the standard output; ar
 {"do": "save", "job": "a", "path": "out.npz"}    {}
 {"do": "flops", "job": "a"}                      {"flops": 1e12}
 {"do": "profile", "job": "a", "rows": 12}        {"rows": [["aten::mm", 0.12, 7], ...]}
+{"do": "versions", "packages": ["torch"]}        {"torch": "2.13.0"}
 {"do": "drop", "job": "a"}                       {}
 ```
 
@@ -24,6 +25,8 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -176,6 +179,14 @@ class Worker:
         total = sum(getattr(event, key) for event in found)
         return {"rows": [[event.key, getattr(event, key) / total, event.count] for event in found[:rows]]}
 
+    def versions(self, packages: list[str]) -> dict[str, Any]:
+        """Name the version of each package that is there."""
+        found = {}
+        for name in packages:
+            with suppress(PackageNotFoundError):
+                found[name] = version(name)
+        return found
+
     def drop(self, job: str) -> dict[str, Any]:
         """Forget a job."""
         del self.jobs[job]
@@ -183,12 +194,11 @@ class Worker:
 
 
 def serve(makers: Mapping[str, Maker]) -> None:
-    """Answer requests until there are no more; what a library prints goes to the standard error."""
+    """Answer requests until there are no more."""
     torch.set_num_threads(int(os.environ.get("BENCH_THREADS", torch.get_num_threads())))
     limit_memory(float(os.environ.get("BENCH_GIBIBYTES", 0)))
     worker = Worker(makers)
-    with os.fdopen(os.dup(1), "w", encoding="utf-8") as answers:
-        os.dup2(2, 1)
+    with os.fdopen(int(os.environ["BENCH_ANSWERS"]), "w", encoding="utf-8") as answers:
         for line in sys.stdin:
             try:
                 answer = worker.answer(json.loads(line))
