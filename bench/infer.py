@@ -25,18 +25,16 @@ from numpy.typing import NDArray
 from machine import describe, show, table
 from peers.given import picture, write_weights
 from peers.side import (
-    MIB,
     PRODUCTS,
     Contestant,
+    Heat,
     Job,
     Side,
     SideError,
     add_options,
-    added,
-    median,
+    heads,
     peers_of,
     size_of,
-    take_turns,
 )
 
 TASKS = {
@@ -157,20 +155,13 @@ class Course(NamedTuple):
 def rows_of(task: str, course: Course, repetitions: int) -> tuple[list[list[str]], float]:
     """Measure a task: a row a contestant, and the limit in FLOP a second."""
     jobs, failed = make_jobs(course.who, task, course)
-    runs = take_turns({"limit": course.limit, **jobs}, repetitions)
-    seconds = {name: median(each) for name, each in runs.items()}
-    most = course.limit.flops() / seconds["limit"]
-    rows = []
+    heat = Heat.of(jobs, course.limit, repetitions)
+    rows = [[task, name, failed[name]] for name in failed]
     for name, side, _ in course.who:
-        if name in failed:
-            rows.append([task, name, failed[name]])
-            continue
-        speed = course.flops.get(side.name, course.flops["ours"]) / seconds[name]
-        times = [f"{seconds[each] / seconds[name]:.2f}" for each in references(course)]
-        numbers = [f"{speed / 1e9:.0f}", f"{speed / most:.0%}", f"{added(runs[name]) / MIB:.0f}"]
-        rows.append([task, name, f"{seconds[name]:.3f}", *times, *numbers])
-    show(rows)
-    return rows, most
+        if name in jobs:
+            flops = course.flops.get(side.name, course.flops["ours"])
+            rows.append([task, name, *heat.cells(name, flops, references(course))])
+    return show(rows), heat.most
 
 
 def references(course: Course) -> list[str]:
@@ -248,8 +239,7 @@ def page(course: Course, parsed: argparse.Namespace) -> str:
     for task in parsed.tasks:
         more, most = rows_of(task, course, parsed.repetitions)
         rows += more
-    times = [f"times {name}" for name in references(course)]
-    head = ["task", "who", "seconds", *times, "GFLOP/s", "of the limit", "added, MiB"]
+    head = ["task", "who", *heads(references(course))]
     where = describe(course.limit.side.threads)
     text = f"# Finding objects\n\n{where}\n\n{notes(course, parsed, most)}\n{table(head, rows)}"
     if same:

@@ -23,7 +23,8 @@ from maskrcnn.zoo.coco_names import names_by_id
 from maskrcnn.zoo.opening import convert
 from maskrcnn.zoo.torchvision import SETTINGS
 
-# spreads of the outputs, so that a picture has 1000 proposals and over 300 detections; other weights are He's
+CLASSES = len(names_by_id())
+# spreads of the outputs, so that a picture has 1000 proposals and 1000 detections; other weights are He's
 SPREADS = {"rpn.head.objectness": 1.0, "rpn.head.deltas": 0.2, "box_head.logits": 0.8, "box_head.deltas": 0.5}
 
 

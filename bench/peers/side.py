@@ -61,9 +61,7 @@ class Side:
         gibibytes: Address space that it may take; 0 for no limit.
     """
 
-    def __init__(
-        self, name: str, python: str = sys.executable, threads: int | None = None, gibibytes: float = 0
-    ) -> None:
+    def __init__(self, name: str, python: str | None = None, threads: int | None = None, gibibytes: float = 0) -> None:
         script = Path(__file__).with_name((SCRIPTS | PEERS)[name])
         count = str(threads or int(os.environ.get("OMP_NUM_THREADS", usable_cores())))
         chosen = {"OMP_NUM_THREADS": count, "BENCH_THREADS": count, "BENCH_GIBIBYTES": str(gibibytes)}
@@ -72,7 +70,7 @@ class Side:
         self._folder = tempfile.TemporaryDirectory(prefix="bench-")
         answers, given = os.pipe()
         self._process = subprocess.Popen(
-            [python, str(script)],
+            [python or sys.executable, str(script)],
             stdin=subprocess.PIPE,
             stdout=sys.stderr,  # what a library prints is no answer
             text=True,
@@ -187,14 +185,45 @@ def take_turns(jobs: Mapping[str, Job], repetitions: int) -> dict[str, list[Run]
     return runs
 
 
+def median(runs: Sequence[Run]) -> float:
+    """Return the median of the seconds."""
+    return statistics.median(run.seconds for run in runs)
+
+
 def added(runs: Sequence[Run]) -> int:
     """Return the bytes that a side's jobs added to its libraries, at the highest."""
     return max(run.highest - run.base for run in runs)
 
 
-def median(runs: Sequence[Run]) -> float:
-    """Return the median of the seconds."""
-    return statistics.median(run.seconds for run in runs)
+class Heat(NamedTuple):
+    """Everybody's runs of one task, taken in turn with a product of two matrices.
+
+    Attributes:
+        runs: By contestant.
+        most: FLOP a second of the product.
+    """
+
+    runs: Mapping[str, Sequence[Run]]
+    most: float
+
+    @classmethod
+    def of(cls, jobs: Mapping[str, Job], limit: Job, repetitions: int) -> Self:
+        """Run everybody and the product in turn."""
+        runs = take_turns({"limit": limit, **jobs}, repetitions)
+        return cls(runs, limit.flops() / median(runs.pop("limit")))
+
+    def cells(self, name: str, flops: int, references: Sequence[str]) -> list[str]:
+        """Write seconds, times the speed of each reference, GFLOP/s, the share of the limit, and added memory."""
+        seconds = median(self.runs[name])
+        times = [f"{median(self.runs[each]) / seconds:.2f}" for each in references if each in self.runs]
+        speed = flops / seconds
+        memory = f"{added(self.runs[name]) / MIB:.0f}"
+        return [f"{seconds:.3f}", *times, f"{speed / 1e9:.0f}", f"{speed / self.most:.0%}", memory]
+
+
+def heads(references: Sequence[str]) -> list[str]:
+    """Name the columns of `Heat.cells`."""
+    return ["seconds", *(f"times {name}" for name in references), "GFLOP/s", "of the limit", "added, MiB"]
 
 
 # ---- the command line
