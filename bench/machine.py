@@ -46,3 +46,10 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Write a Markdown table."""
     lines = [head, ["---"] * len(head), *rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def show(rows: list[list[str]]) -> list[list[str]]:
+    """Print rows as they come and return them."""
+    for row in rows:
+        print(" | ".join(row), flush=True)
+    return rows
