@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from maskrcnn.ops.boxes import iou
-from maskrcnn.ops.nms import NMS, nms, nms_static
+from maskrcnn.ops.nms import NMS, nms, nms_batched, nms_static
 
 
 def greedy(boxes: torch.Tensor, scores: torch.Tensor, groups: torch.Tensor, threshold: float) -> list[int]:
@@ -26,7 +26,7 @@ def random_boxes(n: int, seed: int) -> tuple[torch.Tensor, torch.Tensor, torch.T
     return boxes, scores, torch.randint(0, 3, (n,))
 
 
-@pytest.mark.parametrize("way", [nms, nms_static])
+@pytest.mark.parametrize("way", [nms, nms_batched, nms_static])
 @given(st.integers(0, 90), st.integers(0, 1000), st.sampled_from([0.0, 0.3, 0.5, 0.7, 1.0]), st.integers(1, 60))
 def test_equals_the_greedy_definition(way: NMS, n: int, seed: int, threshold: float, limit: int) -> None:
     boxes, scores, groups = random_boxes(n, seed)
@@ -37,7 +37,7 @@ def test_equals_the_greedy_definition(way: NMS, n: int, seed: int, threshold: fl
     assert kept.indices[0][kept.valid[0]].tolist() == greedy(boxes, scores, groups, threshold)[:limit]
 
 
-@pytest.mark.parametrize("way", [nms, nms_static])
+@pytest.mark.parametrize("way", [nms, nms_batched, nms_static])
 def test_rows_do_not_know_each_other_and_invalid_boxes_do_nothing(way: NMS) -> None:
     box = torch.tensor([[0.0, 0, 10, 10]]).expand(3, 4)
     valid = torch.tensor([[True, True, True], [False, True, False]])
@@ -46,14 +46,14 @@ def test_rows_do_not_know_each_other_and_invalid_boxes_do_nothing(way: NMS) -> N
     assert kept.indices[:, 0].tolist() == [1, 1]
 
 
-@pytest.mark.parametrize("way", [nms, nms_static])
+@pytest.mark.parametrize("way", [nms, nms_batched, nms_static])
 def test_no_boxes(way: NMS) -> None:
     kept = way(torch.zeros(2, 0, 4), torch.zeros(2, 0), 0.5, valid=torch.zeros(2, 0, dtype=torch.bool), limit=5)
     assert kept.valid.shape == (2, 5)
     assert not kept.valid.any()
 
 
-@pytest.mark.parametrize("way", [nms, nms_static])
+@pytest.mark.parametrize("way", [nms, nms_batched, nms_static])
 def test_a_chain_is_settled_in_order(way: NMS) -> None:
     """Each box hits the next; the first suppresses the second, so the third stays, and so on."""
     x = torch.arange(40.0)[:, None] * 4
@@ -61,3 +61,35 @@ def test_a_chain_is_settled_in_order(way: NMS) -> None:
     scores = torch.linspace(1, 0, 40)
     kept = way(boxes[None], scores[None], 0.3, valid=torch.ones(1, 40, dtype=torch.bool), limit=40)
     assert kept.indices[0][kept.valid[0]].tolist() == list(range(0, 40, 2))
+
+
+@given(st.integers(0, 10**6), st.sampled_from([0.0, 1e-6, 0.3, 0.5, 0.7, 1.0]), st.floats(-5, 5), st.floats(0, 1e6))
+def test_boxes_of_every_size_and_place(seed: int, threshold: float, log_side: float, away: float) -> None:
+    """Sides from a speck to far more than the spread of the centres, near the origin and far from it."""
+    generator = torch.Generator().manual_seed(seed)
+    corner = torch.rand(40, 2, generator=generator) * 20 + away
+    size = 10 ** (torch.rand(40, 2, generator=generator) * 2 + log_side)
+    boxes = torch.cat([corner, corner + size], dim=1)
+    boxes[20:] = boxes[:20] + 0.1 * (boxes[:20] - boxes[:20].roll(1, dims=0))  # some inside out
+    scores, groups = torch.rand(40, generator=generator), torch.zeros(40, dtype=torch.int64)
+    valid = torch.ones(1, 40, dtype=torch.bool)
+    kept = nms(boxes[None], scores[None], threshold, valid=valid, limit=40, block=8)
+    assert kept.indices[0][kept.valid[0]].tolist() == greedy(boxes, scores, groups, threshold)
+
+
+def test_an_iou_of_exactly_the_threshold_is_kept() -> None:
+    """3 of 10 pixels are shared: as a number of 32 bits that is the threshold, also where products would round."""
+    boxes = torch.tensor([[0.0, 0, 8, 1], [5, 0, 10, 1]])
+    for way in (nms, nms_batched, nms_static):
+        for threshold, count in ((0.3, 2), (0.2999, 1)):
+            valid = torch.ones(1, 2, dtype=torch.bool)
+            kept = way(boxes[None], torch.tensor([[0.9, 0.8]]), threshold, valid=valid, limit=2)
+            assert int(kept.valid.sum()) == count
+
+
+def test_more_boxes_than_fit_at_once() -> None:
+    """So many copies of one box that the pairs of a block come in several pieces."""
+    boxes = torch.tensor([[5.0, 5, 9, 9]]).repeat(3000, 1)
+    boxes[::3] = torch.arange(1000.0)[:, None] * 10 + torch.tensor([0.0, 0, 4, 4])
+    kept = nms(boxes[None], torch.ones(1, 3000), 0.5, valid=torch.ones(1, 3000, dtype=torch.bool), limit=3000)
+    assert kept.indices[0][kept.valid[0]].tolist() == sorted([1, *range(0, 3000, 3)])
