@@ -10,7 +10,7 @@ from maskrcnn.engines import fused, winograd
 from maskrcnn.engines.engine import Backend, Engine
 from maskrcnn.engines.folding import fold_norms
 from maskrcnn.engines.fused import fuse_blocks
-from maskrcnn.engines.planar import PlanarMaskRCNN, to_planes
+from maskrcnn.engines.planar import to_planes
 from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.model.postprocess import Detections
 
