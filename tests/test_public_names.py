@@ -65,7 +65,7 @@ def test_jobs_are_functions_also_once_their_rooms_are_imported() -> None:
 def test_load_takes_what_others_rely_on() -> None:
     path, *overrides = inspect.signature(maskrcnn.load).parameters.values()
     assert path.name == "path"
-    expected = "device min_size max_size resize score_threshold detections proposals pre_nms"
+    expected = "device min_size max_size resize score_threshold detections proposals pre_nms backend precision threads"
     assert [override.name for override in overrides] == expected.split()
     assert all(o.default is None and o.kind is inspect.Parameter.KEYWORD_ONLY for o in overrides)
 

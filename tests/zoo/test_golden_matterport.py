@@ -12,6 +12,7 @@ from stages import SCORES, assert_close, assert_same_instances, head_outputs, lo
 from torch import Tensor
 
 from maskrcnn.config import ModelConfig
+from maskrcnn.engines.eager import prepare
 from maskrcnn.model.losses import box_loss, class_loss, mask_loss, objectness_loss
 from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.model.matching import adopt_orphans, match
@@ -69,9 +70,10 @@ def single(foreign: Foreign) -> Any:
     return np.load(GOLDEN / "detect.npz")
 
 
-@pytest.fixture(scope="module")
-def model(foreign: Foreign) -> MaskRCNN:
-    return make(foreign, {})
+@pytest.fixture(scope="module", params=["as it is", "prepared"])
+def model(request: pytest.FixtureRequest, foreign: Foreign) -> MaskRCNN:
+    plain = make(foreign, {})
+    return plain if request.param == "as it is" else prepare(plain, torch.device("cpu"))
 
 
 def make(foreign: Foreign, *changes: dict[str, Any]) -> MaskRCNN:

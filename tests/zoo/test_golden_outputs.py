@@ -20,6 +20,7 @@ from stages import (
 )
 from torch import Tensor
 
+from maskrcnn.engines.eager import prepare as prepare_model
 from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.model.weights import build_filled
 from maskrcnn.prediction.predictor import prepare, to_instances
@@ -57,17 +58,23 @@ def _written(folder: Path, name: str, weights: dict[str, np.ndarray]) -> Path:
     return folder / "w.pkl"
 
 
-@pytest.fixture(scope="module", params=["torchvision_v1", "torchvision_v2", "detectron2_r50"])
+WAYS = {"as it is": lambda model: model, "prepared": lambda model: prepare_model(model, torch.device("cpu"))}
+
+
+@pytest.fixture(
+    scope="module",
+    params=[(name, way) for name in ("torchvision_v1", "torchvision_v2", "detectron2_r50") for way in WAYS],
+)
 def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Run:
     if not GOLDEN.exists():
         pytest.skip("../shared/golden is not here")
-    name: str = request.param
+    name, way = request.param
     fill, golden = load_module(GOLDEN / "fill.py"), np.load(GOLDEN / f"{name}.npz")
     file = _written(tmp_path_factory.mktemp(name), name, _weights(golden, fill))
     foreign = read_foreign(file)
     file.unlink()
     config = foreign.config.change(input=foreign.config.input.change(min_size=256, max_size=384))
-    model = build_filled(config, foreign.tensors, name)
+    model = WAYS[way](build_filled(config, foreign.tensors, name))
     theirs = name.startswith("torchvision")
     if theirs:
         read = [fill.image(*map(int, hw), int(golden["seed"]) * 10 + i) for i, hw in enumerate(golden["image_hw"])]

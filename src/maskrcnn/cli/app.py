@@ -21,6 +21,7 @@ Backbone = Literal["resnet18", "resnet34", "resnet50", "resnet101", "resnet152",
 Layers = Literal["heads", "5+", "4+", "3+", "all"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Accelerator = Literal["auto", "cpu", "gpu", "mps"]
+Arithmetic = Literal["auto", "fp32", "bf16", "fp16", "int8"]
 
 MODEL, SCHEDULE, OPTIMISATION, MACHINE, SETTINGS = "Model", "Schedule", "Optimisation", "Machine", "Any other setting"
 
@@ -76,6 +77,27 @@ Batch = Annotated[
     typer.Option(
         metavar="N", min=1, help="Pictures read together; those of one size run together.", rich_help_panel=MACHINE
     ),
+]
+BackendName = Annotated[
+    str | None,
+    typer.Option(
+        "--backend",
+        metavar="NAME",
+        help="What runs the network: torch, compile, onnx or openvino; auto takes the fastest that is here.",
+        rich_help_panel=MACHINE,
+    ),
+]
+PrecisionName = Annotated[
+    Arithmetic | None,
+    typer.Option(
+        "--precision",
+        help="Of the arithmetic; fp32 unless given, auto for what the device gains by.",
+        rich_help_panel=MACHINE,
+    ),
+]
+Threads = Annotated[
+    int | None,
+    typer.Option(metavar="N", min=1, help="Threads of a CPU; one a core unless given.", rich_help_panel=MACHINE),
 ]
 
 
@@ -270,6 +292,9 @@ def evaluate(
     format_: FormatName = None,
     classes: ClassMap = None,
     device: Device = None,
+    backend: BackendName = None,
+    precision: PrecisionName = None,
+    threads: Threads = None,
     batch: Batch = 1,
     workers: Workers = 0,
 ) -> None:
@@ -280,12 +305,13 @@ def evaluate(
     """
     from maskrcnn.cli.jobs import run_evaluation, run_evaluation_of_results
     from maskrcnn.cli.opening import Wanted
+    from maskrcnn.cli.running import Running
 
     wanted = Wanted(format_, classes)
     if results is not None:
         run_evaluation_of_results(paths, results, out, wanted)
     else:
-        run_evaluation(paths, out, device, batch, workers, wanted)
+        run_evaluation(paths, out, Running(device, backend, precision, threads), batch, workers, wanted)
 
 
 @app.command(
@@ -325,6 +351,9 @@ def predict(
         ),
     ] = None,
     device: Device = None,
+    backend: BackendName = None,
+    precision: PrecisionName = None,
+    threads: Threads = None,
     batch: Batch = 1,
     workers: Workers = 0,
 ) -> None:
@@ -334,9 +363,11 @@ def predict(
     on, and the exit status is 1. Pictures are turned as their EXIF says first.
     """
     from maskrcnn.cli.jobs import json_line, run_prediction, word_line
+    from maskrcnn.cli.running import Running
 
     write = json_line if json_lines else word_line
-    raise typer.Exit(run_prediction(model, pictures, out, write, score, device, batch, workers))
+    running = Running(device, backend, precision, threads)
+    raise typer.Exit(run_prediction(model, pictures, out, write, score, running, batch, workers))
 
 
 @app.command(

@@ -10,6 +10,7 @@ from pathlib import Path
 from rich.console import Console
 
 from maskrcnn.cli.opening import Wanted, describe, open_chosen
+from maskrcnn.cli.running import Running
 from maskrcnn.cli.words import count_of, give, progress, say
 from maskrcnn.data import open_dataset
 from maskrcnn.data.classes import choose
@@ -19,7 +20,6 @@ from maskrcnn.errors import InputError, MaskRCNNError
 from maskrcnn.evaluation import evaluate
 from maskrcnn.evaluation.coco import Metrics, class_table, evaluate_results, table, write
 from maskrcnn.files import make_folder
-from maskrcnn.prediction import load
 from maskrcnn.prediction.folder import SHOWN, predict_folder
 from maskrcnn.structures import Instances
 
@@ -37,13 +37,13 @@ def _show(metrics: Metrics, out: Path | None) -> None:
 
 
 def run_evaluation(
-    paths: Sequence[str], out: Path | None, device: str | None, batch: int, workers: int, wanted: Wanted
+    paths: Sequence[str], out: Path | None, running: Running, batch: int, workers: int, wanted: Wanted
 ) -> None:
     """Measure a model, with a progress bar."""
     if len(paths) != 2:
         raise InputError(f"evaluate: expected MODEL DATA, or --results FILE DATA, got {_listed(paths)}")
     dataset = open_chosen(Path(paths[1]), wanted)
-    predictor = load(paths[0], device=device)
+    predictor = running.load(paths[0])
     if out is not None:
         make_folder(out)
     describe(dataset)
@@ -96,13 +96,13 @@ def run_prediction(
     out: Path,
     lines: Lines,
     score: float | None,
-    device: str | None,
+    running: Running,
     batch: int,
     workers: int,
 ) -> int:
     """Predict, print an object a line, and return 1 if a picture was broken."""
     files = list_images(pictures)
-    predictor = load(model, device=device, score_threshold=score)
+    predictor = running.load(model, score)
     shown = SHOWN if score is None else score
     broken = objects = more = 0
     with progress("predicting", beside=sys.stdout) as advance:

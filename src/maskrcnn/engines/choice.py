@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import torch
 
-from maskrcnn.engines import eager
+from maskrcnn.engines import compiled, eager
 from maskrcnn.engines.engine import Backend, Engine
 from maskrcnn.errors import InputError
 from maskrcnn.model.mask_rcnn import MaskRCNN
@@ -16,10 +16,12 @@ AUTO = "auto"
 USUAL = "torch"
 BACKENDS: dict[str, Backend] = {
     "torch": eager.BACKEND,
+    "compile": compiled.BACKEND,
 }
 PRECISIONS = ("fp32", "bf16", "fp16", "int8")
-# for `auto`, the fastest first: see docs/speed.md
+# for `auto`, the fastest first where nothing has to be compiled or calibrated: see docs/speed.md
 ORDERS = {"cpu": ("torch",), "cuda": ("torch",)}
+GAINS = {"cpu": "fp32", "cuda": "bf16"}  # the precision that gains at no visible cost, by device
 
 
 class Choice(NamedTuple):
@@ -87,10 +89,18 @@ def _check_backend(name: str, device: torch.device) -> None:
 def _precision(backend: str, wanted: str | None, device: torch.device) -> str:
     has = BACKENDS[backend].precisions[device.type]
     if wanted == AUTO:
-        return has[0]
+        gains = GAINS.get(device.type)
+        return gains if gains in has and _computes(device, gains) else has[0]
     if (found := wanted or "fp32") in has:
         return found
     raise InputError(f"precision: expected {' or '.join(has)} of {backend} on {device.type}, got {found}")
+
+
+def _computes(device: torch.device, precision: str) -> bool:
+    """Say whether a device has arithmetic of its own for a precision."""
+    return (
+        precision != "bf16" or device.type != "cuda" or (torch.cuda.is_available() and torch.cuda.is_bf16_supported())
+    )
 
 
 def open_exported(path: Path, device: torch.device, threads: int | None = None) -> Engine | None:

@@ -18,32 +18,33 @@ from maskrcnn.model.norm import ConvNorm, FrozenNorm
 
 def fold_norms(model: MaskRCNN) -> MaskRCNN:
     """Return a copy for inference without frozen and batch norms; group norms, which look at the picture, stay."""
-    shared = {id(tensor): tensor.detach() for tensor in (*model.parameters(), *model.buffers())}
+    shared: dict[int, Tensor] = {id(buffer): buffer for buffer in model.buffers()}
+    shared |= {id(weight): nn.Parameter(weight.detach(), requires_grad=False) for weight in model.parameters()}
     folded: MaskRCNN = copy.deepcopy(model, shared)
     for layer in folded.modules():
         if isinstance(layer, ConvNorm) and isinstance(layer.norm, FrozenNorm | nn.BatchNorm2d):
             layer.conv = _fold(layer.conv, layer.norm)
             layer.norm = nn.Identity()
-    return folded.eval().requires_grad_(requires_grad=False)
+    return folded.eval()
 
 
 def _fold(conv: nn.Conv2d, norm: FrozenNorm | nn.BatchNorm2d) -> nn.Conv2d:
     scale, shift = _affine(norm)
-    folded = nn.Conv2d(
-        conv.in_channels, conv.out_channels, conv.kernel_size, conv.stride, conv.padding, groups=conv.groups,
-        device=conv.weight.device, dtype=conv.weight.dtype,
-    )  # fmt: skip
-    with torch.no_grad():
-        folded.weight.copy_(conv.weight.double() * scale[:, None, None, None])
-        assert folded.bias is not None
-        folded.bias.copy_(shift if conv.bias is None else shift + conv.bias * scale)
+    folded = copy.copy(conv)
+    folded._parameters = {}
+    weight = conv.weight.detach().cpu().double() * scale[:, None, None, None]
+    bias = shift if conv.bias is None else shift + conv.bias.detach().cpu().double() * scale
+    folded.weight = nn.Parameter(weight.to(conv.weight), requires_grad=False)
+    folded.bias = nn.Parameter(bias.to(conv.weight), requires_grad=False)
     return folded
 
 
 def _affine(norm: FrozenNorm | nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
-    """Return the scale and the shift of each channel, (C) float64 both."""
-    mean, variance = norm.running_mean, norm.running_var
-    assert mean is not None
-    assert variance is not None
-    scale = norm.weight.double() * torch.rsqrt(variance.double() + norm.eps)
-    return scale, norm.bias.double() - mean.double() * scale
+    """Return the scale and the shift of each channel, (C) float64 both, in main memory: some devices lack the type."""
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    mean, variance, weight, bias = (
+        each.detach().cpu().double() for each in (norm.running_mean, norm.running_var, norm.weight, norm.bias)
+    )
+    scale = weight * torch.rsqrt(variance + norm.eps)
+    return scale, bias - mean * scale

@@ -10,13 +10,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from maskrcnn.engines import winograd
 from maskrcnn.model.backbone import BasicBlock, Bottleneck, Stem
 from maskrcnn.model.norm import ConvNorm
 
 
 def available() -> bool:
     """Say whether this build of torch has these operators."""
-    return torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_convolution_pointwise_")
+    has_library: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    return has_library and hasattr(torch.ops.mkldnn, "_convolution_pointwise_")
 
 
 class FusedConv(nn.Module):
@@ -30,7 +32,8 @@ class FusedConv(nn.Module):
     def __init__(self, conv: nn.Conv2d, after: str) -> None:
         super().__init__()
         self.weight = nn.Buffer(conv.weight.detach().contiguous(memory_format=torch.channels_last))
-        self.bias = nn.Buffer(conv.bias.detach() if conv.bias is not None else None)
+        assert conv.bias is not None
+        self.bias = nn.Buffer(conv.bias.detach())
         self.shape = (list(conv.padding), list(conv.stride), list(conv.dilation), conv.groups)
         self.after = after
 
@@ -62,7 +65,7 @@ class FusedBlock(nn.Module):
     def __init__(self, block: BasicBlock | Bottleneck) -> None:
         super().__init__()
         *inner, last = (layer for name, layer in block.named_children() if name.startswith("conv"))
-        self.inner = nn.Sequential(*(FusedConv(_conv(layer), "relu") for layer in inner))
+        self.inner = nn.Sequential(*(_inner(_conv(layer)) for layer in inner))
         self.last = FusedConv(_conv(last), "none")
         straight = isinstance(block.shortcut, nn.Identity)
         self.shortcut = nn.Identity() if straight else FusedConv(_conv(block.shortcut), "none")
@@ -88,6 +91,13 @@ class FusedStem(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, bands, H, W) to (B, 64, H/4, W/4)."""
         return F.max_pool2d(self.conv1(x), 3, 2, self.padding, ceil_mode=self.padding == 0)
+
+
+def _inner(conv: nn.Conv2d) -> nn.Module:
+    """Make a convolution that is cut at zero."""
+    fused = FusedConv(conv, "relu")
+    pays = winograd.available() and winograd.suits(conv) and conv.in_channels >= winograd.DETOUR_CHANNELS
+    return winograd.DetourConv(fused, conv) if pays else fused
 
 
 def _conv(layer: nn.Module) -> nn.Conv2d:

@@ -76,7 +76,7 @@ class PlanarPyramid(nn.Module):
         """Compute P2 to P6 of C2 to C5, contiguous."""
         levels: list[Tensor] = []
         merged = None
-        for stage, lateral, output in zip(reversed(stages), reversed(self.lateral), reversed(self.output), strict=True):  # type: ignore[call-overload]
+        for stage, lateral, output in zip(reversed(stages), reversed(self.lateral), reversed(self.output), strict=True):
             merged = lateral(stage, merged)
             levels.insert(0, output(merged))
         return [*levels, F.max_pool2d(levels[-1], 1, 2)]
@@ -162,7 +162,9 @@ class PlanarMaskHead(nn.Module):
         canvas = _convolve(pooled, self.convs)
         rows = canvas.rows().unbind(1)
         columns = rows[0].shape[2]
-        drawn = [self._draw(row[:, :, : len(own)], own) for row, own in zip(rows, weight.split(columns), strict=True)]
+        drawn = [
+            self._draw(row[:, :, : len(own)], own) for row, own in zip(rows, torch.split(weight, columns), strict=True)
+        ]
         return torch.cat(drawn) + bias[:, None, None]
 
     def _draw(self, maps: Tensor, weight: Tensor) -> Tensor:
@@ -200,11 +202,11 @@ def to_planes(model: MaskRCNN) -> MaskRCNN:
     """Replace the parts that gain in a network whose norms are folded; the rest stays as it is."""
     model = PlanarMaskRCNN(model).eval()
     if _suit(model.pyramid.output):
-        model.pyramid = PlanarPyramid(model.pyramid)
+        model.pyramid = PlanarPyramid(model.pyramid)  # type: ignore[assignment]  # the same forward
     if _suit(model.rpn.head.convs):
-        model.rpn.head = PlanarRPNHead(model.rpn.head)
+        model.rpn.head = PlanarRPNHead(model.rpn.head)  # type: ignore[assignment]
     if isinstance(model.box_head.body, FourConvOneFC) and _suit(model.box_head.body.convs):
         model.box_head.body = PlanarBody(model.box_head.body)
     if _suit(model.mask_head.convs):
-        model.mask_head = PlanarMaskHead(model.mask_head)
+        model.mask_head = PlanarMaskHead(model.mask_head)  # type: ignore[assignment]
     return model

@@ -20,6 +20,7 @@ from torch.nn import functional as F
 
 CHANNELS = 64  # fewer gain nothing
 CELLS = 1500  # likewise
+DETOUR_CHANNELS = 128  # fewer do not pay for the change of layout
 _process = os.getpid()  # NNPACK's threads do not live on in a process that is forked
 
 
@@ -51,14 +52,40 @@ class PlanarConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, C, H, W) to (B, channels, H, W), contiguous."""
-        if x.shape[2] * x.shape[3] < CELLS or os.getpid() != _process:
+        if not self.gains(x):
             return F.conv2d(x.contiguous(), self.weight, self.bias, padding=1)
         if len(x) == 1:
             return self._convolve(x)
         return torch.cat([self._convolve(picture[None]) for picture in x])
 
+    def gains(self, x: Tensor) -> bool:
+        """Say whether maps are large enough, in a process that has NNPACK's threads."""
+        return x.shape[2] * x.shape[3] >= CELLS and os.getpid() == _process
+
     def _convolve(self, picture: Tensor) -> Tensor:
         return torch._nnpack_spatial_convolution(picture, self.weight, self.bias, [1, 1], [1, 1])
+
+
+class DetourConv(nn.Module):
+    """A 3x3 convolution, cut at zero, of channels-last maps, by way of planes where the way there and back pays.
+
+    Args:
+        direct: The same on channels-last maps.
+        conv: One that `suits`.
+    """
+
+    def __init__(self, direct: nn.Module, conv: nn.Conv2d) -> None:
+        super().__init__()
+        self.direct = direct
+        self.planar = PlanarConv(conv)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, C, H, W) to (B, channels, H, W), channels-last."""
+        if not self.planar.gains(x):
+            direct: Tensor = self.direct(x)
+            return direct
+        planes: Tensor = self.planar(x.contiguous())
+        return planes.relu_().contiguous(memory_format=torch.channels_last)
 
 
 class Canvas(NamedTuple):

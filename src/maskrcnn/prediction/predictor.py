@@ -5,6 +5,7 @@ Letters: B pictures, D detections, M side of a mask.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple, overload
@@ -17,6 +18,8 @@ from torch import Tensor
 
 from maskrcnn.config import InputConfig, ModelConfig, Resize
 from maskrcnn.data.images import to_array
+from maskrcnn.engines.choice import choose, open_exported
+from maskrcnn.engines.compiled import CompiledEngine
 from maskrcnn.engines.engine import Engine
 from maskrcnn.engines.plain import PlainEngine
 from maskrcnn.errors import ConfigError, ImageError, InputError
@@ -105,14 +108,16 @@ class Predictor:
 
     Attributes:
         engine: What runs it.
-        config: Its settings.
+        config: Its settings; those of the input hold for pictures that come.
         device: Where it runs.
+        choice: A phrase for a person: what runs it and why.
     """
 
     def __init__(self, model: Engine | MaskRCNN, device: torch.device | str = "cpu") -> None:
-        self.engine = PlainEngine(model, torch.device(device)) if isinstance(model, MaskRCNN) else model
+        self.engine: Engine = PlainEngine(model, torch.device(device)) if isinstance(model, MaskRCNN) else model
         self.device = self.engine.device
         self.config = self.engine.config
+        self.choice = f"{self.engine.backend}, {self.engine.precision}, on {self.device}"
 
     @property
     def model(self) -> MaskRCNN:
@@ -168,16 +173,42 @@ class Predictor:
             for slot, i in enumerate(group):
                 pixels, size_hw = pictures[i]
                 resized_hw = (pixels.shape[1], pixels.shape[2])
-                results[i] = to_instances(detections, slot, resized_hw, size_hw, self.config)
+                results[i] = self._wanted(to_instances(detections, slot, resized_hw, size_hw, self.config))
         return [results[i] for i in range(len(pictures))]
+
+    def _wanted(self, found: Instances) -> Instances:
+        """Drop what the engine would have dropped, were its threshold not that of an exported file."""
+        threshold = self.config.detect.score_threshold
+        return found[found.scores > threshold] if threshold > self.engine.config.detect.score_threshold else found
 
     def _run(self, pictures: Sequence[Prepared]) -> Detections:
         H, W = _padded(pictures[0], self.config.input)
-        images = pictures[0].pixels.new_zeros(len(pictures), self.config.input.bands, H, W)
+        size = (len(pictures), self.config.input.bands, H, W)
+        pinned = self.device.type == "cuda"  # else the copy to the device waits
+        images = torch.zeros(size, dtype=pictures[0].pixels.dtype, pin_memory=pinned)
         for image, (pixels, _) in zip(images, pictures, strict=True):
             place(pixels, image, self.config.input.resize)
         size_hw = torch.tensor([pixels.shape[1:] for pixels, _ in pictures])
-        return self.engine(images, size_hw)
+        found = self.engine(images, size_hw)
+        return Detections(*(each.cpu() for each in found))  # the one place that waits for the device
+
+    def warm_up(self, size_hw: tuple[int, int] | None = None, batch: int = 1) -> float:
+        """Run once on black, so that what is planned or compiled on a first picture is done before it comes.
+
+        Args:
+            size_hw: Height and width of the pictures that will come; as wide as high if not given.
+            batch: How many will run together.
+
+        Returns:
+            The seconds that it took.
+        """
+        began = time.perf_counter()
+        config = self.config.input
+        black = np.zeros((*(size_hw or (config.min_size, config.min_size)), config.bands), dtype=np.uint8)
+        if isinstance(self.engine, CompiledEngine):
+            self.engine.compile_heads()
+        self.predict_prepared([prepare(black, config)] * batch)
+        return time.perf_counter() - began
 
 
 def _padded(picture: Prepared, config: InputConfig) -> tuple[int, int]:
@@ -235,29 +266,49 @@ def load(
     detections: int | None = None,
     proposals: int | None = None,
     pre_nms: int | None = None,
+    backend: str | None = None,
+    precision: str | None = None,
+    threads: int | None = None,
 ) -> Predictor:
     """Load a model file; what is given here overrides what the file says.
 
     Args:
         path: A `.safetensors` file that this package wrote, or a file of another project (`.pth`, `.pkl`, `.h5`);
-            also an address, or the name of a published model.
+            also an address, or the name of a published model; or a file that `maskrcnn export` wrote.
         device: Where to run; the GPU where there is one.
         min_size: Pixels of the short edge that the network sees; `max_size` grows and shrinks with it unless it is
             given too.
         max_size: Pixels of the long edge at most; a larger `min_size` comes down to it unless it is given too.
         resize: `short_edge`, `square` (long edge of `max_size`), `none`, the picture's own size, or another value of
             `InputConfig.resize`.
-        score_threshold: Drop detections below this probability.
+        score_threshold: Drop detections below this probability; an exported file has no less than it was made with.
         detections: Detections a picture at most.
         proposals: Proposals a picture after NMS.
         pre_nms: Anchors a level before NMS.
+        backend: What runs the network, a key of `engines.choice.BACKENDS`; `torch` if not given, `auto` for the
+            fastest that is here.
+        precision: `fp32`, `bf16`, `fp16`, `int8`, or `auto` for what the device gains by; `fp32` if not given.
+        threads: On a CPU, in this whole process; as many as there are cores if not given.
 
     Raises:
         WeightsError: The file is missing, broken, can't be fetched, or holds no whole model of a known kind.
         ConfigError: An override does not fit.
-        InputError: The device is not there.
+        InputError: The device is not there, or the backend or precision is not there for it.
     """
     place = _device(device)
+    if threads is not None and threads < 1:
+        raise InputError(f"threads: expected 1 or more, got {threads}")
+    exported = open_exported(Path(path), place, threads)
+    if exported is not None:
+        fixed = {"detections": detections, "proposals": proposals, "pre_nms": pre_nms, "resize": resize}
+        _refuse(path, {**fixed, "backend": backend, "precision": precision})
+        predictor = Predictor(exported)
+        predictor.config = exported.config.change(
+            input=_resized(exported.config.input, min_size, max_size, None),
+            detect=exported.config.detect.change(score_threshold=score_threshold),
+        )
+        return predictor
+    choice = choose(backend, precision, place)
     weights = open_weights(path)
     config = weights.config
     config = config.change(
@@ -267,7 +318,16 @@ def load(
     )
     model = build_filled(config, weights.tensors, str(path))
     try:
-        return Predictor(model, place)
+        predictor = Predictor(choice.make(model, threads))
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"device: expected one that this machine has, got {place} ({reason})") from None
+    predictor.choice = choice.reason
+    return predictor
+
+
+def _refuse(path: str | Path, fixed: dict[str, object]) -> None:
+    """Raise where something is asked for that an exported file has for good."""
+    asked = [name for name, value in fixed.items() if value is not None]
+    if asked:
+        raise InputError(f"{path}: expected no {' or '.join(asked)} beside an exported file, which has its own")
