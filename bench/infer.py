@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from maskrcnn.engines.choice import BACKENDS
 from numpy.typing import NDArray
 
 from machine import describe, show, table
+from maskrcnn.engines.choice import BACKENDS
 from peers.given import picture, write_weights
 from peers.side import (
     PRODUCTS,

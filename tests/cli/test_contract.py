@@ -30,6 +30,7 @@ CONTRACT = {
     "maskrcnn predict": (
         "MODEL PICTURES --out --json --score --device --backend --precision --threads --batch --workers"
     ),
+    "maskrcnn export": "MODEL --to --out --takes --pictures --data --int8 --calibrate",
     "maskrcnn demo": "--out --seed",
     "maskrcnn data": "",
     "maskrcnn data show": "DATA --out --open --count --seed --format --classes",
@@ -52,6 +53,7 @@ DEFAULTS = {
     "maskrcnn train": {"accelerator": "auto", "devices": 1, "nodes": 1, "resume": False},
     "maskrcnn evaluate": {"backend": None, "precision": None, "threads": None, "batch": 1, "workers": 0},
     "maskrcnn predict": {"json_lines": False, "score": None, "batch": 1, "workers": 0},
+    "maskrcnn export": {"takes": "network", "pictures": None, "data_": None, "int8": False, "calibrate": None},
     "maskrcnn demo": {"seed": 0},
     "maskrcnn data show": {"out": None, "open_": False, "count": 24, "seed": 0, "format_": None},
     "maskrcnn data doctor": {"depth": "pixels", "json_": False, "only": "", "ignore": "", "format_": None},
@@ -104,12 +106,14 @@ def test_every_command_and_option_is_documented(path: str) -> None:
 
 def test_choices_are_those_of_the_settings() -> None:
     from maskrcnn.cli import app as module_app  # the Typer object; its module holds the choices
-    from maskrcnn.cli.app import Arithmetic, Backbone, Layers, Precision, Preset
+    from maskrcnn.cli.app import Arithmetic, Backbone, Layers, Precision, Preset, Takes, Target
     from maskrcnn.cli.data.convert import Format, Pictures
     from maskrcnn.cli.data.crop import Empty
     from maskrcnn.cli.data.synth import Kind, Layout
     from maskrcnn.data import tiles
     from maskrcnn.engines.choice import AUTO, PRECISIONS
+    from maskrcnn.engines.graphs import metadata
+    from maskrcnn.export import FORMATS
 
     assert module_app is commands
     assert get_args(Backbone) == get_args(BackboneConfig.model_fields["depth"].annotation)
@@ -117,6 +121,8 @@ def test_choices_are_those_of_the_settings() -> None:
     assert get_args(Precision) == get_args(TrainConfig.model_fields["precision"].annotation)
     assert get_args(Arithmetic) == (AUTO, *PRECISIONS)
     assert set(get_args(Preset)) == set(PRESETS)
+    assert set(get_args(Target)) == set(FORMATS)
+    assert get_args(Takes) == get_args(metadata.Takes)
     assert set(get_args(Kind)) == set(KINDS)
     assert set(get_args(Layout)) == set(LAYOUTS)
     assert set(get_args(Format)) == set(WRITERS)

@@ -5,22 +5,18 @@ References: ONNX Runtime, Python API.
 
 from __future__ import annotations
 
-import hashlib
 import importlib
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from maskrcnn.config import ModelConfig
 from maskrcnn.engines.engine import Backend, Engine
 from maskrcnn.engines.graphs import onnx_file
 from maskrcnn.engines.graphs.metadata import About
-from maskrcnn.engines.graphs.running import Graph, engine_of
+from maskrcnn.engines.graphs.running import Graph, cached, engine_of
 from maskrcnn.errors import InputError, WeightsError
-from maskrcnn.files import cache_folder
 from maskrcnn.model.mask_rcnn import MaskRCNN
 
 NAME = "onnx"
@@ -86,30 +82,6 @@ def make(model: MaskRCNN, precision: str, device: torch.device, threads: int | N
     """
     path = cached(model, precision, ".onnx", lambda place: onnx_file.write_onnx(model, About(model.config), place))
     return open_graph(path, device, threads)
-
-
-def cached(model: MaskRCNN, precision: str, suffix: str, write: Callable[[Path], None]) -> Path:
-    """Return the place in the cache of a model's graph, written first where it is not there yet.
-
-    Args:
-        model: The model; the place follows from its settings and weights.
-        precision: Of the graph.
-        suffix: Of the file.
-        write: Writes the file.
-    """
-    path = cache_folder() / "graphs" / f"{_digest(model)}-{precision}{suffix}"
-    if not path.is_file():
-        write(path)
-    return path
-
-
-def _digest(model: MaskRCNN) -> str:
-    about = About(model.config)
-    digest = hashlib.sha256(f"{about.version} {torch.__version__} {about.config.model_dump_json()}".encode())
-    for name, tensor in model.state_dict().items():
-        digest.update(name.encode())
-        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
-    return digest.hexdigest()[:32]
 
 
 def _engine(session: Any, about: About, device: torch.device) -> Engine:

@@ -359,7 +359,7 @@ def _scatter_planes(gradient: Tensor, bags: _Bags, like: Sequence[Tensor]) -> li
 
 def _as_regions(pooled: Tensor, bins: int) -> Tensor:
     """Shape (R·P·P, C) as (R, C, P, P)."""
-    return pooled.view(len(pooled) // bins**2, bins, bins, pooled.shape[1]).permute(0, 3, 1, 2)
+    return pooled.view(pooled.shape[0] // bins**2, bins, bins, pooled.shape[1]).permute(0, 3, 1, 2)
 
 
 def _gather(levels: Sequence[Tensor], bags: _Bags, bins: int) -> Tensor:

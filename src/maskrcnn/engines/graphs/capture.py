@@ -13,14 +13,14 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
+from maskrcnn.engines.folding import fold_norms
 from maskrcnn.engines.graphs.metadata import Takes
-from maskrcnn.engines.graphs.network import GraphNetwork
+from maskrcnn.engines.graphs.network import GraphNetwork, PaddedPictures
 from maskrcnn.engines.graphs.operators import Operators
 from maskrcnn.engines.graphs.whole import WholePictures
 from maskrcnn.model.mask_rcnn import MaskRCNN
 
 OUTPUTS = ("boxes", "scores", "labels", "masks")
-_STEP = 32  # H and W of padded pictures are multiples of it
 _DTYPES = {"uint8": torch.uint8, "float32": torch.float32}
 
 
@@ -41,7 +41,7 @@ def capture(model: MaskRCNN, takes: Takes, operators: Operators) -> ExportedProg
         takes: Which kind of picture, as in `About`.
         operators: How it suppresses and pools.
     """
-    network = GraphNetwork(model, operators)
+    network = GraphNetwork(_with_parameters(fold_norms(model)), operators)
     bands = model.config.input.bands
     with torch.no_grad(), quietly():
         if takes == "network":
@@ -51,11 +51,20 @@ def capture(model: MaskRCNN, takes: Takes, operators: Operators) -> ExportedProg
         return _export(WholePictures(network), (images,), shapes)
 
 
-def _capture_network(network: nn.Module, bands: int) -> ExportedProgram:
+def _with_parameters(model: MaskRCNN) -> MaskRCNN:
+    """Make parameters of the tensors that a folded copy shares with its model: exporting wants them to be such."""
+    for module in model.modules():
+        for name, tensor in list(module._parameters.items()):
+            if tensor is not None and not isinstance(tensor, nn.Parameter):
+                module._parameters[name] = nn.Parameter(tensor, requires_grad=False)
+    return model
+
+
+def _capture_network(network: GraphNetwork, bands: int) -> ExportedProgram:
     batch = Dim("batch")
-    images, size_hw = torch.zeros(2, bands, 5 * _STEP, 6 * _STEP), torch.tensor([[150, 180]] * 2)
-    shapes = ({0: batch, 2: _STEP * Dim("rows"), 3: _STEP * Dim("columns")}, {0: batch})
-    return _export(network, (images, size_hw), shapes)
+    images, size_hw = torch.zeros(2, bands, 160, 192), torch.tensor([[150, 180]] * 2)
+    shapes = ({0: batch, 2: Dim("height"), 3: Dim("width")}, {0: batch})
+    return _export(PaddedPictures(network), (images, size_hw), shapes)
 
 
 def _export(module: nn.Module, arguments: tuple[Tensor, ...], shapes: tuple[dict[int, object], ...]) -> ExportedProgram:

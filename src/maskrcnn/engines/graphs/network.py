@@ -9,9 +9,10 @@ Letters: B pictures, R regions, D detections, M side of a mask.
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from maskrcnn.engines.graphs.operators import Operators
@@ -21,6 +22,36 @@ from maskrcnn.ops.nms import NMS
 from maskrcnn.ops.roi_align import LEVEL_RULES, LevelRule, Table, assign_levels
 
 Results = tuple[Tensor, Tensor, Tensor, Tensor]
+Number = Any  # an int or a float; while a graph is made, one that is known when it runs
+STEP = 32  # H and W are multiples of it
+
+
+def pad(images: Tensor, before_hw: tuple[Number, Number], size_hw: tuple[Number, Number]) -> Tensor:
+    """Put pictures into larger ones of zeros, whose size is a multiple of 32 that the rest of the graph knows nothing of.
+
+    The exporter draws conclusions from the sizes that it is shown, such as that P6 has one row; it can't from these.
+
+    Args:
+        images: (B, C, h, w) float32.
+        before_hw: Rows above and columns left of each picture.
+        size_hw: H and W.
+    """
+    padding: list[Number] = []
+    for side, before, size in zip(reversed(images.shape[2:]), reversed(before_hw), reversed(size_hw), strict=True):
+        unknown = STEP * _unknown(size // STEP)  # the last axis comes first
+        padding += [before, unknown - side - before]
+    return F.pad(images, padding)
+
+
+def _unknown(count: Number) -> Number:
+    found = torch.full((), count, dtype=torch.int64).item()
+    torch._check(found >= 1)
+    return found
+
+
+def up(side: Number, divisor: int) -> Number:
+    """Return the next multiple of a divisor."""
+    return (side + divisor - 1) // divisor * divisor
 
 
 class GraphRPN(RPN):
@@ -76,3 +107,22 @@ class GraphNetwork(MaskRCNN):
         """Choose the filled slots, and the first, so that there always is one."""
         flat = valid.flatten()
         return (flat | (torch.arange(flat.shape[0], device=flat.device) == 0)).nonzero()[:, 0]
+
+
+class PaddedPictures(nn.Module):
+    """A network for pictures that are resized already.
+
+    Args:
+        network: What finds the objects.
+    """
+
+    def __init__(self, network: GraphNetwork) -> None:
+        super().__init__()
+        self.network = network
+        self.eval()
+
+    def forward(self, images: Tensor, size_hw: Tensor) -> Results:
+        """Find the objects of each picture; arguments and result as of `GraphNetwork.forward`."""
+        H, W = (up(side, STEP) for side in images.shape[2:])
+        found: Results = self.network(pad(images, (0, 0), (H, W)), size_hw)
+        return found

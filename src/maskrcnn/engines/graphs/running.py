@@ -5,8 +5,10 @@ Letters: B pictures, H, W height and width of the padded pictures, D detections.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -15,6 +17,8 @@ from maskrcnn.config import ModelConfig
 from maskrcnn.engines.engine import Engine
 from maskrcnn.engines.graphs.metadata import About
 from maskrcnn.errors import ImageError
+from maskrcnn.files import cache_folder
+from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.model.postprocess import Detections
 
 
@@ -109,3 +113,30 @@ def _filled_first(boxes: Tensor, scores: Tensor, labels: Tensor, masks: Tensor) 
     order = torch.sort((labels < 0).to(torch.uint8), dim=1, stable=True).indices
     rows = torch.arange(len(order))[:, None]
     return Detections(boxes[rows, order], scores[rows, order], labels[rows, order], masks[rows, order])
+
+
+# ---- files of models that were not exported yet
+
+
+def cached(model: MaskRCNN, precision: str, suffix: str, write: Callable[[Path], None]) -> Path:
+    """Return the place in the cache of a model's graph, written first where it is not there yet.
+
+    Args:
+        model: The model; the place follows from its settings and weights.
+        precision: Of the graph.
+        suffix: Of the file.
+        write: Writes the file.
+    """
+    path = cache_folder() / "graphs" / f"{_digest(model)}-{precision}{suffix}"
+    if not path.is_file():
+        write(path)
+    return path
+
+
+def _digest(model: MaskRCNN) -> str:
+    about = About(model.config)
+    digest = hashlib.sha256(f"{about.version} {torch.__version__} {about.config.model_dump_json()}".encode())
+    for name, tensor in model.state_dict().items():
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    return digest.hexdigest()[:32]

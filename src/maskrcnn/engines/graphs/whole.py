@@ -10,18 +10,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from maskrcnn.config import InputConfig
-from maskrcnn.engines.graphs.network import GraphNetwork, Results
+from maskrcnn.engines.graphs.network import GraphNetwork, Number, Results, pad, up
 from maskrcnn.model.frame import OVERHANG
 from maskrcnn.ops.resize import WAYS
 
-Number = Any  # an int or a float, symbolic while the graph is made
 Size = tuple[Number, Number]
 
 
@@ -102,10 +101,6 @@ def _double(number: Number) -> Tensor:
     return torch.full((), number, dtype=torch.float64)
 
 
-def _up(side: Number, divisor: int) -> Number:
-    return (side + divisor - 1) // divisor * divisor
-
-
 class _Rounding(NamedTuple):
     """What a value of `MaskHeadConfig.paste` does to boxes of results, as `maskrcnn.ops.paste.Pasting`."""
 
@@ -167,19 +162,15 @@ class WholePictures(nn.Module):
         """Pad to a size that the network takes: (B, C, H, W) float32."""
         config = self.config.input
         way = WAYS[config.resize]
-        padding: list[Number] = []
-        for side in reversed(images.shape[2:]):  # the last axis comes first
-            missing = _up(config.max_size if way.square else side, config.divisor) - side
-            before = way.before(missing)
-            padding += [before, missing - before]
-        return F.pad(images, padding)
+        h, w = images.shape[2:]
+        H, W = (up(config.max_size if way.square else side, config.divisor) for side in (h, w))
+        return pad(images, (way.before(H - h), way.before(W - w)), (H, W))
 
     def _grow(self, boxes: Tensor, old_hw: Size, new_hw: Size) -> Tensor:
         """Turn boxes of resized pictures, (B, D, 4) float32, into those of the pictures."""
         end = OVERHANG[self.config.anchors.corners]
         y, x = (
-            (_double(new) - end) / (_double(old) - end).clamp(min=1)
-            for new, old in zip(new_hw, old_hw, strict=True)
+            (_double(new) - end) / (_double(old) - end).clamp(min=1) for new, old in zip(new_hw, old_hw, strict=True)
         )
         scale = torch.stack([x, y, x, y]).to(boxes.dtype)
         last = boxes.new_tensor([0.0, 0.0, end, end])
