@@ -347,8 +347,10 @@ class TrainConfig(Settings):
 
     Attributes:
         stages: What learns for how many epochs, one part after the other.
-        batch: Pictures a step and process.
-        accumulate: Steps whose gradients are added before the weights move.
+        batch: Pictures a step and process; 0 finds the largest power of two that fits into memory.
+        parts: A batch is computed in so many parts, one after the other, with the gradient of the whole: less memory
+            for a third more time.
+        accumulate: Batches whose gradients are added before the weights move; the loss is the mean of theirs.
         optimiser: `adamw`, or `sgd` with momentum.
         learning_rate: At its highest.
         momentum: Of `sgd`.
@@ -357,6 +359,8 @@ class TrainConfig(Settings):
         schedule: `cosine` falls to a hundredth, `step` falls tenfold at 2/3 and 8/9 of the steps, `constant` stays.
         clip_norm: Gradients are scaled down to this length at most; 0 leaves them.
         precision: `auto` takes bf16 where the device gains by it.
+        checkpointing: Keep less of the backbone for the gradients and compute it again.
+        compile: Compile the step on a GPU, anew for each of the few shapes of batches.
         seed: Everything random follows from it.
         workers: Processes that read pictures; -1 takes as many as there are cores to spare, at most 8.
         validate_every: Epochs between validations.
@@ -366,7 +370,8 @@ class TrainConfig(Settings):
     """
 
     stages: Annotated[tuple[Stage, ...], Len(1)] = (Stage(epochs=24),)
-    batch: Count = 4
+    batch: Annotated[int, Field(ge=0)] = 4
+    parts: Count = 1
     accumulate: Count = 1
     optimiser: Literal["adamw", "sgd"] = "adamw"
     learning_rate: Positive = 1e-3
@@ -376,6 +381,8 @@ class TrainConfig(Settings):
     schedule: Literal["cosine", "step", "constant"] = "cosine"
     clip_norm: Annotated[float, Field(ge=0)] = 5.0
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    checkpointing: bool = False
+    compile: bool = False
     seed: Annotated[int, Field(ge=0)] = 0
     workers: Annotated[int, Field(ge=-1)] = -1
     validate_every: Count = 1

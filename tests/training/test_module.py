@@ -11,9 +11,7 @@ from torch import nn
 
 from maskrcnn.config import Stage, TrainConfig
 from maskrcnn.errors import InputError
-from maskrcnn.model.losses import Loss
 from maskrcnn.model.mask_rcnn import build
-from maskrcnn.training.history import LOSSES
 from maskrcnn.training.module import KEY, TrainingModule, build_optimiser, rate_factor, stage_of
 
 
@@ -61,26 +59,23 @@ def test_matrices_decay_and_biases_and_norms_do_not(name):
 
 
 def module_of(world: int, reduced: torch.Tensor | None = None) -> TrainingModule:
-    module = TrainingModule(nn.Linear(1, 1), TrainConfig(), 1, 4)
+    model = nn.Linear(1, 1)
+    model.losses = None
+    module = TrainingModule(model, TrainConfig(), 1, 4)
     strategy = SimpleNamespace(reduce=lambda counts, reduce_op: reduced)
     module._trainer = SimpleNamespace(world_size=world, strategy=strategy)
     return module
 
 
-def losses_of(totals, counts):
-    values = zip(LOSSES, totals, counts, strict=True)
-    return {name: Loss(torch.tensor(float(total)), torch.tensor(float(count))) for name, total, count in values}
-
-
 def test_a_loss_is_the_mean_over_its_samples_and_zero_without_any():
-    parts = module_of(1)._parts(losses_of([6, 0, 8, 1, 0], [3, 0, 2, 4, 0]))
-    assert parts.tolist() == [2, 0, 4, 0.25, 0]
+    divisors = module_of(1)._divisors(torch.tensor([3.0, 0, 2, 4, 0]))
+    assert (torch.tensor([6.0, 0, 8, 1, 0]) / divisors).tolist() == [2, 0, 4, 0.25, 0]
 
 
 def test_two_processes_divide_by_the_mean_of_their_counts():
     joint = torch.tensor([2.0, 0.5, 4.0, 1.0, 0.0])  # of 1 and 3, 1 and 0, 4 and 4, 0 and 2, 0 and 0 samples
-    mine = module_of(2, joint)._parts(losses_of([6, 3, 8, 0, 0], [1, 1, 4, 0, 0]))
-    other = module_of(2, joint)._parts(losses_of([2, 0, 8, 5, 0], [3, 0, 4, 2, 0]))
+    mine = torch.tensor([6.0, 3, 8, 0, 0]) / module_of(2, joint)._divisors(torch.tensor([1.0, 1, 4, 0, 0]))
+    other = torch.tensor([2.0, 0, 8, 5, 0]) / module_of(2, joint)._divisors(torch.tensor([3.0, 0, 4, 2, 0]))
     # the mean of the two is the sum of all samples divided by their number
     assert ((mine + other) / 2).tolist() == [8 / 4, 3 / 1, 16 / 8, 5 / 2, 0]
 

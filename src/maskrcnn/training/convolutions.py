@@ -55,7 +55,7 @@ def _neighbours(cells: Tensor, shape: torch.Size) -> tuple[Tensor, Tensor]:
 
 def _sparse_input_gradient(gradient: Tensor, weight: Tensor, near: Tensor, inside: Tensor, like: Tensor) -> Tensor:
     """Spread the gradients of few cells, (n, D), over their neighbours: (B, C, H, W), channels-last."""
-    shares = (gradient @ weight.permute(0, 2, 3, 1).reshape(len(weight), -1)).view(*near.shape, -1)
+    shares = (gradient @ weight.permute(0, 2, 3, 1).reshape(len(weight), -1)).view(*near.shape, like.shape[1])
     result = torch.zeros_like(like, memory_format=torch.channels_last)
     _rows(result).index_add_(0, near[inside], shares[inside])
     return result
@@ -64,7 +64,7 @@ def _sparse_input_gradient(gradient: Tensor, weight: Tensor, near: Tensor, insid
 def _sparse_weight_gradient(gradient: Tensor, rows: Tensor, near: Tensor, inside: Tensor) -> Tensor:
     """Multiply the gradients of few cells, (n, D), with what they saw: (D, C, 3, 3)."""
     seen = rows[near] * inside[..., None]  # (n, 9, C)
-    return (gradient.t() @ seen.flatten(1)).view(gradient.shape[1], 3, 3, -1).permute(0, 3, 1, 2)
+    return (gradient.t() @ seen.flatten(1)).view(gradient.shape[1], 3, 3, rows.shape[1]).permute(0, 3, 1, 2)
 
 
 def _weight_gradient(gradient: Tensor, x: Tensor) -> Tensor:

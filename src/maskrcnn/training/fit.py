@@ -147,7 +147,7 @@ def fit(plan: Plan, trainer: L.Trainer) -> None:
         if trainer.world_size == 1:  # with several, gradients travel in buffers of the usual layout
             plan.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # as the features lie
         steps = -(-len(loader) // config.accumulate)
-        module = TrainingModule(plan.model, config, steps, config.batch * trainer.world_size)
+        module = TrainingModule(plan.model, config, steps, config.batch * trainer.world_size, plan.say)
         try:
             trainer.fit(module, loader, ckpt_path=plan.checkpoint, weights_only=True)
         finally:

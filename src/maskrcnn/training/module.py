@@ -1,4 +1,7 @@
-"""One training step for Lightning: five losses, their sum, the optimiser and its schedule.
+"""One training step for Lightning: five losses, their sum, its gradient, the optimiser and its schedule.
+
+A step computes its gradient itself and hands it to Lightning as that of its loss, so that a step whose memory ran out
+can be taken again in parts.
 
 Letters: n losses.
 """
@@ -6,24 +9,47 @@ Letters: n losses.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import lightning as L
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.optim import SGD, AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from maskrcnn.config import TrainConfig
-from maskrcnn.errors import InputError
+from maskrcnn.errors import InputError, MaskRCNNError
 from maskrcnn.model.losses import Losses
 from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.structures import Batch
+from maskrcnn.training.convolutions import quick_convolutions
 from maskrcnn.training.history import LOSSES
 from maskrcnn.training.layers import freeze
+from maskrcnn.training.parts import checkpointed, ran_out, split, still_statistics
 
 KEY = "maskrcnn"  # of what this package adds to a checkpoint
+
+
+class _Delivery(torch.autograd.Function):
+    """A loss whose gradient is there already."""
+
+    @staticmethod
+    def forward(ctx: Any, loss: Tensor, unit: Tensor, gradients: list[Tensor], *_: Tensor) -> Tensor:
+        ctx.unit, ctx.gradients = unit, gradients
+        return loss.clone()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, scale: Tensor) -> tuple[Tensor | None, ...]:
+        gradients, ctx.gradients = ctx.gradients, None
+        torch._foreach_mul_(gradients, scale / ctx.unit)
+        return None, None, None, *gradients
+
+
+def _nothing(_: str) -> None: ...
 
 
 class TrainingModule(L.LightningModule):
@@ -34,20 +60,32 @@ class TrainingModule(L.LightningModule):
         config: How it is trained.
         steps_per_epoch: Optimiser steps of an epoch, for the schedule.
         joint_batch: Pictures a step of all processes, which a checkpoint insists on.
+        say: Takes a line for people.
 
     Attributes:
+        parts: Into how many a batch is cut; doubled whenever memory runs out.
         means: (1 + n) float32. Loss and its n parts in the last batch; of this process's samples, but divided by
             the mean count of all processes, so that the mean over processes is the loss of the joint batch.
     """
 
     means: Tensor
 
-    def __init__(self, model: MaskRCNN, config: TrainConfig, steps_per_epoch: int, joint_batch: int) -> None:
+    def __init__(
+        self,
+        model: MaskRCNN,
+        config: TrainConfig,
+        steps_per_epoch: int,
+        joint_batch: int,
+        say: Callable[[str], None] = _nothing,
+    ) -> None:
         super().__init__()
         self.model = model
         self.settings = config
         self.steps_per_epoch = steps_per_epoch
         self.joint_batch = joint_batch
+        self.say = say
+        self.parts = config.parts
+        self._losses = torch.compile(model.losses, dynamic=False) if config.compile else model.losses
 
     def on_train_start(self) -> None:
         """Freeze what the current stage does not train; a run that goes on inside an epoch has no other start."""
@@ -62,22 +100,102 @@ class TrainingModule(L.LightningModule):
         self.model.train()
         freeze(self.model, self.settings.stages[stage_of(self.current_epoch, self.settings)].layers)
 
-    def training_step(self, batch: Batch, _: int) -> Tensor:
-        """Return the sum of the five losses, each a mean over the samples of all processes."""
-        parts = self._parts(self.model.losses(batch))
-        total = parts.sum()
-        self.means = torch.cat([total[None], parts]).detach().float()
-        return total
+    def training_step(self, batch: Batch, index: int) -> Tensor:
+        """Return the sum of the five losses, each a mean over the samples of all processes, with its gradient.
 
-    def _parts(self, losses: Losses) -> Tensor:
-        """Divide sums by counts: (n) float in the order of `LOSSES`."""
-        totals = torch.stack([losses[name].total for name in LOSSES])
-        counts = torch.stack([losses[name].samples for name in LOSSES])
+        Raises:
+            MaskRCNNError: There is no memory for a single picture.
+        """
+        if index % self.settings.accumulate == 0:  # Lightning would keep the old gradients until the new are there
+            self.model.zero_grad()
+        learning = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+        unit = self._unit(batch.images.device)
+        divisors: list[Tensor] = []
+        while True:
+            try:
+                means, gradients = self._learn(split(batch, self.parts), learning, unit, divisors)
+                break
+            except (RuntimeError, MemoryError) as error:
+                if not ran_out(error):
+                    raise
+            # not inside `except`, where the traceback holds what is to be let go
+            self._cut_smaller(batch)
+        self.means = torch.cat([means.sum()[None], means]).float()
+        return _Delivery.apply(self.means[0], unit, gradients, *learning)  # type: ignore[no-untyped-call, no-any-return]
+
+    def _cut_smaller(self, batch: Batch) -> None:
+        pictures = len(batch.images)
+        if self.parts >= pictures:
+            raise MaskRCNNError(
+                "memory: expected enough for a step of one picture, got less; set train.checkpointing=true, or give "
+                "a smaller --min-size and --max-size"
+            )
+        self.parts *= 2
+        if batch.images.device.type == "cuda":
+            torch.cuda.empty_cache()
+        self.say(
+            f"memory ran out in a step of {pictures} pictures: it is taken in {min(self.parts, pictures)} parts from "
+            "now on, with the same gradient"
+        )
+
+    def _learn(
+        self, parts: Sequence[Batch], learning: Sequence[Tensor], unit: Tensor, divisors: list[Tensor]
+    ) -> tuple[Tensor, list[Tensor]]:
+        """Compute the means of the losses, (n), and the gradients of their sum times the unit, part by part.
+
+        Args:
+            parts: A batch.
+            learning: What gradients are wanted of.
+            unit: (scalar) float.
+            divisors: Gets what the sums are divided by, (n), if it is empty: the processes agree on it once a batch,
+                however often one of them has to begin again.
+        """
+        if len(parts) > 1 and not divisors:
+            divisors.append(self._divisors(self._count(parts)))
+        means: list[Tensor] = []
+        gradients: list[Tensor] = []
+        for part in parts:
+            with self._ways():
+                totals, counts = _stack(self._losses(part))
+                if not divisors:
+                    divisors.append(self._divisors(counts))
+                own = totals / divisors[0]
+                with torch.autocast(own.device.type, enabled=False):
+                    found = torch.autograd.grad(own.sum() * unit, learning, allow_unused=True, materialize_grads=True)
+            means.append(own.detach())
+            if gradients:
+                torch._foreach_add_(gradients, list(found))
+            else:
+                gradients = list(found)
+        return torch.stack(means).sum(dim=0), gradients
+
+    @contextmanager
+    def _ways(self) -> Iterator[None]:
+        """Compute as the settings and the device want it."""
+        with ExitStack() as ways:
+            ways.enter_context(quick_convolutions())
+            if self.settings.checkpointing:
+                ways.enter_context(checkpointed(self.model))
+            yield
+
+    @torch.no_grad()
+    def _count(self, parts: Sequence[Batch]) -> Tensor:
+        """Count the samples of a batch, (n) float, before it is learnt from part by part."""
+        with still_statistics(self.model):
+            return torch.stack([_stack(self._losses(part))[1] for part in parts]).sum(dim=0)
+
+    def _divisors(self, counts: Tensor) -> Tensor:
+        """Return what the sums are divided by, (n) float: the mean of the processes' gradients is the joint one."""
         world = self.trainer.world_size
         if world > 1:
-            # the mean of the processes' gradients must be the gradient of the joint batch
             counts = self.trainer.strategy.reduce(counts, reduce_op="mean")
-        return totals / counts.clamp(min=1 / world)
+        return counts.clamp(min=1 / world)
+
+    def _unit(self, device: torch.device) -> Tensor:
+        """Return the factor that keeps small gradients of fp16 from vanishing, 1 elsewhere: (scalar) float."""
+        one = torch.ones((), device=device)
+        scaler = getattr(self.trainer.precision_plugin, "scaler", None)
+        return one if scaler is None else scaler.scale(one)
 
     def configure_optimizers(self) -> Any:
         """Make the optimiser and the schedule, which moves with every step."""
@@ -103,6 +221,12 @@ class TrainingModule(L.LightningModule):
                 f"checkpoint: expected {noted.get('joint_batch')} pictures a step over all processes, got "
                 f"{self.joint_batch}; resume with the number of devices that the run began with"
             )
+
+
+def _stack(losses: Losses) -> tuple[Tensor, Tensor]:
+    """Return sums and counts, (n) float each, in the order of `LOSSES`."""
+    totals = torch.stack([losses[name].total for name in LOSSES])
+    return totals, torch.stack([losses[name].samples for name in LOSSES]).to(totals.dtype)
 
 
 def stage_of(epoch: int, config: TrainConfig) -> int:
@@ -155,5 +279,5 @@ def build_optimiser(model: nn.Module, config: TrainConfig) -> Optimizer:
     others = [p for p in model.parameters() if p.ndim <= 1]
     groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}]
     if config.optimiser == "sgd":
-        return SGD(groups, lr=config.learning_rate, momentum=config.momentum)
+        return SGD(groups, lr=config.learning_rate, momentum=config.momentum, fused=True)
     return AdamW(groups, lr=config.learning_rate, fused=True)
