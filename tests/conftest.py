@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 from collections.abc import Callable
@@ -29,6 +30,9 @@ from maskrcnn.structures import Batch, Bitmap
 # laws on tensors take their time on a busy machine; the number of examples bounds it
 settings.register_profile("repository", deadline=None, derandomize=True)
 settings.load_profile("repository")
+
+# commands that tests call in this process leave its allocator alone
+os.environ["MASKRCNN_MALLOC"] = "system"
 
 # what is started in the background ignores interrupts, and so would the commands that tests interrupt
 signal.signal(signal.SIGINT, signal.default_int_handler)

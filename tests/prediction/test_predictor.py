@@ -355,3 +355,73 @@ def test_a_box_that_ends_on_its_last_pixel_is_scaled_from_first_to_last(tiny: Mo
     )  # fmt: skip
     found = to_instances(detections, 0, resized_hw=(21, 21), size_hw=(41, 41), config=predictor.config)
     assert found.boxes.tolist() == [[10, 10, 21, 21]]
+
+
+# ---- what runs it
+
+
+def test_a_loaded_model_runs_prepared_and_keeps_its_network(tiny: ModelConfig, tmp_path: Path) -> None:
+    save(eager(tiny), tmp_path / "m.safetensors")
+    loaded = load(tmp_path / "m.safetensors", device="cpu", backend="auto", precision="auto")
+    assert (loaded.engine.precision, loaded.device.type) == ("fp32", "cpu")
+    assert loaded.choice.endswith("the fastest here for cpu")
+    assert_same(loaded.predict(picture()), Predictor(loaded.model).predict(picture()))
+
+
+def test_a_network_that_still_learns_runs_as_it_is(tiny: ModelConfig) -> None:
+    model = build(tiny).eval()
+    running = Predictor(model)
+    model.load_state_dict(eager(tiny).state_dict())
+    assert running.model is model
+    assert_same(running.predict(picture()), Predictor(eager(tiny)).predict(picture()))
+
+
+def test_a_warm_up_takes_time_and_changes_nothing(predictor: Predictor) -> None:
+    before = predictor.predict(picture())
+    assert predictor.warm_up() > 0
+    assert predictor.warm_up((30, 50), batch=2) > 0
+    assert_same(predictor.predict(picture()), before)
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"backend": "rocket"}, "backend: expected auto, torch, .*, got 'rocket'"),
+        ({"precision": "fp16"}, "precision: expected fp32.* of torch on cpu, got fp16"),
+        ({"threads": 0}, "threads: expected 1 or more, got 0"),
+    ],
+)
+def test_what_can_not_run_it_is_named(tiny: ModelConfig, tmp_path: Path, given: dict[str, Any], sentence: str) -> None:
+    save(eager(tiny), tmp_path / "m.safetensors")
+    with pytest.raises(InputError, match=sentence):
+        load(tmp_path / "m.safetensors", device="cpu", **given)
+
+
+class Exported:
+    """An engine of a file: it has settings and finds, but is no network."""
+
+    backend, precision, device = "file", "fp32", torch.device("cpu")
+
+    def __init__(self, model: Any) -> None:
+        self.config = model.config
+        self.run = model
+
+    def __call__(self, images: torch.Tensor, size_hw: torch.Tensor) -> Detections:
+        with torch.inference_mode():
+            found: Detections = self.run(images, size_hw)
+        return found
+
+
+def test_an_exported_file_has_no_network_but_takes_a_higher_threshold(
+    tiny: ModelConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exported = Exported(eager(tiny))
+    monkeypatch.setattr("maskrcnn.prediction.predictor.open_exported", lambda *_: exported)
+    every = load("m.onnx").predict(picture())
+    threshold = float(every.scores[len(every) // 2])
+    some = load("m.onnx", score_threshold=threshold)
+    assert_same(some.predict(picture()), every[every.scores > threshold])
+    with pytest.raises(InputError, match="got an exported file"):
+        _ = some.model
+    with pytest.raises(InputError, match=r"m\.onnx: expected no proposals or backend beside an exported file"):
+        load("m.onnx", proposals=5, backend="torch")

@@ -13,12 +13,12 @@ import time
 
 import torch
 
-from maskrcnn.engines.eager import EagerEngine, channels_last, use_threads
+from maskrcnn.engines.eager import EagerEngine, channels_last, cpu_precisions, use_threads
 from maskrcnn.engines.engine import Backend, Engine
 from maskrcnn.errors import InputError
 from maskrcnn.model.mask_rcnn import MaskRCNN
 
-PRECISIONS = {"cpu": ("fp32", "bf16"), "cuda": ("fp32", "bf16", "fp16")}
+PRECISIONS = {"cpu": cpu_precisions(), "cuda": ("fp32", "bf16", "fp16")}
 COMPILER = "inductor"
 _COMPILERS = ("g++", "clang++", "cl")
 

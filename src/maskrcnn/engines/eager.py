@@ -15,8 +15,18 @@ from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.model.postprocess import Detections
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-# fp16 has no fast arithmetic on a CPU
-PRECISIONS = {"cpu": ("fp32", "bf16"), "cuda": ("fp32", "bf16", "fp16"), "mps": ("fp32",), "xpu": ("fp32", "bf16")}
+
+
+def cpu_precisions() -> tuple[str, ...]:
+    """Name those that a CPU gains by: bf16 only where it multiplies whole tiles, fp16 never.
+
+    Elsewhere bf16 is several times slower than fp32.
+    """
+    supported = getattr(torch.cpu, "_is_amx_tile_supported", None)
+    return ("fp32", "bf16") if supported is not None and supported() else ("fp32",)
+
+
+PRECISIONS = {"cpu": cpu_precisions(), "cuda": ("fp32", "bf16", "fp16"), "mps": ("fp32",), "xpu": ("fp32", "bf16")}
 
 
 class EagerEngine:
