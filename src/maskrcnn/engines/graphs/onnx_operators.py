@@ -114,9 +114,7 @@ def _column(count: int) -> Any:
     return onnx.helper.make_tensor("", _INT64, [1, count, 1], range(count))
 
 
-def _pool(
-    levels: Sequence[Any], boxes: Any, picture: Any, level: Any, bins: int, samples: int, places: str
-) -> Any:
+def _pool(levels: Sequence[Any], boxes: Any, picture: Any, level: Any, bins: int, samples: int, places: str) -> Any:
     """Pool the regions of each level on their own, then put them back in order."""
     op = _op()
     pooled, order = [], []
