@@ -140,7 +140,7 @@ def export(
     steps = 2 + (2 if data is not None else 0)
     network = _network(model)
     advance("writing", 0, steps)
-    _write(network, form, to, About(network.config, takes), target, calibrate)
+    _write(network, form, About(network.config, takes), target, calibrate)
     advance("comparing", 1, steps)
     engine = open_exported(target, torch.device("cpu"))
     assert engine is not None, "every format has a backend"
@@ -198,9 +198,7 @@ def _network(model: str | Path | MaskRCNN | Predictor) -> MaskRCNN:
     return build_filled(weights.config, weights.tensors, str(model))
 
 
-def _write(
-    network: MaskRCNN, form: Format, to: str, about: About, target: Path, calibrate: str | Path | Dataset | None
-) -> None:
+def _write(network: MaskRCNN, form: Format, about: About, target: Path, calibrate: str | Path | Dataset | None) -> None:
     if calibrate is None:
         form.write(network, about, target)
         return

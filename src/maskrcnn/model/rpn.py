@@ -194,12 +194,16 @@ class RPN(nn.Module):
 
     def _best(self, logits: Tensor, deltas: Tensor, anchors: Tensor, window: Tensor, count: int) -> Proposals:
         """Decode the best anchors of one level."""
-        top = logits.topk(min(count, logits.shape[1]), dim=1)
+        top = logits.topk(self._most(count, logits.shape[1]), dim=1)
         chosen = deltas.gather(1, top.indices[..., None].expand(-1, -1, 4))
         boxes = clip(decode(chosen, anchors[top.indices], self.unit, self.delta_clamp), window)
         side = boxes[..., 2:] - boxes[..., :2]
         large = (side >= self.config.min_side).all(dim=-1)
         return Proposals(boxes, top.values, large & boxes.isfinite().all(dim=-1) & top.values.isfinite())
+
+    def _most(self, wanted: int, there: int) -> int:
+        """Return how many anchors of a level are taken."""
+        return min(wanted, there)
 
     def losses(self, scores: AnchorScores, anchors: Sequence[Tensor], batch: Batch) -> Losses:
         """Compare the scores of sampled anchors with the objects they overlap.

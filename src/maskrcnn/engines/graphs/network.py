@@ -27,7 +27,7 @@ STEP = 32  # H and W are multiples of it
 
 
 def pad(images: Tensor, before_hw: tuple[Number, Number], size_hw: tuple[Number, Number]) -> Tensor:
-    """Put pictures into larger ones of zeros, whose size is a multiple of 32 that the rest of the graph knows nothing of.
+    """Put pictures into larger ones of zeros, whose size is a multiple of 32 of which the graph knows nothing more.
 
     The exporter draws conclusions from the sizes that it is shown, such as that P6 has one row; it can't from these.
 
@@ -60,6 +60,9 @@ class GraphRPN(RPN):
     def _best(self, logits: Tensor, deltas: Tensor, anchors: Tensor, window: Tensor, count: int) -> Proposals:
         padded = F.pad(logits, (0, count), value=-torch.inf), F.pad(deltas, (0, 0, 0, count))
         return super()._best(*padded, F.pad(anchors, (0, 0, 0, count)), window, count)
+
+    def _most(self, wanted: int, there: int) -> int:  # noqa: ARG002  # there are more, padded as they are
+        return wanted
 
 
 def _round(side: Tensor, padded_hw: tuple[int, int]) -> Tensor:

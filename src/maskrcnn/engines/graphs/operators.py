@@ -15,7 +15,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from maskrcnn.ops.boxes import iou
+from maskrcnn.ops.boxes import area, intersection
 from maskrcnn.ops.nms import Kept
 from maskrcnn.ops.roi_align import SAMPLERS, Table, roi_align
 
@@ -119,7 +119,10 @@ def keep_next(
     best = torch.where(alive, scores, -torch.inf).argmax(dim=1, keepdim=True)
     found = alive.gather(1, best)
     box = boxes.gather(1, best.unsqueeze(2).expand(-1, -1, 4))
-    hit = (iou(box, boxes).squeeze(1) > iou_threshold) & (groups == groups.gather(1, best))
+    shared = intersection(box, boxes)
+    union = area(box).unsqueeze(2) + area(boxes).unsqueeze(1) - shared
+    overlap = (shared / union.clamp(min=1.1754943508222875e-38)).squeeze(1)  # `iou`, in what TorchScript knows
+    hit = (overlap > iou_threshold) & (groups == groups.gather(1, best))
     itself = torch.arange(boxes.shape[1], device=boxes.device) == best
     slot = torch.arange(index.shape[1], device=boxes.device) == step
     return alive & ~hit & ~itself, torch.where(slot & found, best, index)

@@ -158,16 +158,16 @@ def to_script(program: ExportedProgram) -> torch.jit.ScriptModule:
     Each operator of the program is one of TorchScript too, which finds the overload by itself.
     """
     module = cast("fx.GraphModule", program.module(check_guards=False))
-    for node in list(module.graph.nodes):
+    graph = module.graph
+    for node in list(graph.nodes):
         if node.op == "call_module" or node.target in _CHECKS:
-            module.graph.erase_node(node)
+            graph.erase_node(node)
         elif node.op == "call_function":
             _translate(node)
-    module.graph.eliminate_dead_code()
-    module.graph.set_codegen(fx.graph.CodeGen())
-    module.recompile()
+    graph.eliminate_dead_code()
+    graph.set_codegen(fx.graph.CodeGen())
     with _scripting():
-        return torch.jit.script(module)
+        return torch.jit.script(fx.GraphModule(module, graph, "Network"))
 
 
 def _translate(node: fx.Node) -> None:

@@ -55,8 +55,12 @@ SCALES: dict[str, Callable[[Number, Number, InputConfig], Number]] = {
 
 
 def _antialias(images: Tensor, size_hw: Size) -> Tensor:
-    resized = F.interpolate(images.float(), size=size_hw, mode="bilinear", align_corners=False, antialias=True)
-    return resized.round() if images.dtype == torch.uint8 else resized
+    """Resize along the rows, then along the columns, rounded after each where the pictures have 8 bits."""
+    resized = images.float()
+    for size in ((images.shape[2], size_hw[1]), size_hw):
+        resized = F.interpolate(resized, size=size, mode="bilinear", align_corners=False, antialias=True)
+        resized = (resized + 0.5).floor() if images.dtype == torch.uint8 else resized
+    return resized
 
 
 def _plain(images: Tensor, size_hw: Size) -> Tensor:
@@ -72,8 +76,7 @@ def _zero_edge(images: Tensor, size_hw: Size) -> Tensor:
         below = at.floor().to(torch.int64)
         below = torch.minimum(below, torch.full_like(below, old))
         share = (at - below).view([-1 if i == axis else 1 for i in range(4)])
-        first, second = values.index_select(axis, below), values.index_select(axis, below + 1)
-        values = first + share * (second - first)
+        values = torch.lerp(values.index_select(axis, below), values.index_select(axis, below + 1), share)
     values = torch.maximum(values, _extreme(images, Tensor.amin))
     values = torch.minimum(values, _extreme(images, Tensor.amax))
     return (values.floor() if images.dtype == torch.uint8 else values).float()
