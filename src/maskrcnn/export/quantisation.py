@@ -5,12 +5,31 @@ References: Quantization and training of neural networks for efficient integer-a
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
 
 from maskrcnn.data.dataset import Dataset
+from maskrcnn.engines import openvino
+from maskrcnn.engines.choice import open_exported
+from maskrcnn.engines.graphs.metadata import About, to_texts
+from maskrcnn.engines.graphs.onnx_file import read_about
+from maskrcnn.engines.onnx import open_session
+from maskrcnn.errors import InputError
 from maskrcnn.evaluation.coco import Metrics
+from maskrcnn.evaluation.run import evaluate
+from maskrcnn.export.calibration import Reader, find_pictures
+from maskrcnn.export.integers import SCHEMES, Plan, Range, Writer, plan, watched
+from maskrcnn.files import replacing
+from maskrcnn.prediction.predictor import Predictor
+
+CPU = torch.device("cpu")
+Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -43,7 +62,7 @@ def quantise(
     *,
     data: Dataset | None = None,
     threads: int | None = None,
-    progress: Callable[[str, int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Quantised:
     """Turn an exported ONNX graph into one that computes its convolutions and matrix products in 8 bits.
 
@@ -62,4 +81,69 @@ def quantise(
         WeightsError: The graph is not one that this package exported.
         OutputError: The file can't be written.
     """
-    raise NotImplementedError
+    import onnx
+
+    if out.suffix not in SCHEMES:
+        raise InputError(f"{out}: expected a name that ends in {' or '.join(SCHEMES)}")
+    about = read_about(graph)
+    scheme, model = SCHEMES[out.suffix], onnx.load(graph)
+    if out.suffix == ".xml" and (reason := openvino.missing()) is not None:
+        raise InputError(f"{out}: expected what writes OpenVINO files, but {reason}")
+    reader = Reader(find_pictures(calibrate), about)
+    before = _measure(graph, data, threads, "AP before", progress)
+    chosen = plan(model, scheme)
+    ranges = measure_ranges(model, chosen, reader, threads, progress)
+    Writer(model, ranges, scheme).write(chosen)
+    _write(model, about, out)
+    after = _measure(out, data, threads, "AP after", progress)
+    kept = tuple(node.name for node in chosen.layers if all(node is not each for each in chosen.chosen))
+    return Quantised(out, len(reader), len(chosen.layers), len(chosen.chosen), kept, before, after)
+
+
+def measure_ranges(
+    model: Any, chosen: Plan, reader: Reader, threads: int | None = None, progress: Progress | None = None
+) -> dict[str, Range]:
+    """Run a model over pictures: the mean over them of the smallest and of the largest value of each tensor.
+
+    The mean leaves out what a single picture does once, which would make the steps of all others coarser.
+    """
+    import onnx
+
+    lows_highs = []
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "watched.onnx"
+        onnx.save(watched(model, chosen.tensors), path)
+        session = open_session(path, CPU, threads)
+        for done, feed in enumerate(reader, 1):
+            lows_highs.append(np.array(session.run(None, feed), dtype=np.float64).reshape(-1, 2))
+            if progress:
+                progress("ranges of values", done, len(reader))
+    means = np.mean(lows_highs, axis=0)
+    return {name: Range(*map(float, mean)) for name, mean in zip(chosen.tensors, means, strict=True)}
+
+
+def _write(model: Any, about: About, out: Path) -> None:
+    import onnx
+
+    texts = to_texts(about._replace(precision="int8"))
+    others = {each.key: each.value for each in model.metadata_props}
+    onnx.helper.set_model_props(model, others | texts)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "integers.onnx"
+        onnx.save(model, path)
+        if out.suffix == ".xml":
+            openvino.convert(path, out)
+            return
+        with replacing(out) as temporary:
+            temporary.write_bytes(path.read_bytes())
+
+
+def _measure(
+    path: Path, data: Dataset | None, threads: int | None, title: str, progress: Progress | None
+) -> Metrics | None:
+    if data is None:
+        return None
+    engine = open_exported(path, CPU, threads)
+    assert engine is not None, path  # both suffixes are those of a backend
+    advance = None if progress is None else lambda done, total: progress(title, done, total)
+    return evaluate(Predictor(engine), data, progress=advance)
