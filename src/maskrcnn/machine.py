@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -11,6 +13,23 @@ from contextlib import contextmanager
 def usable_cores() -> int:
     """Return how many cores this process may use, which a container makes fewer than there are."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+# of glibc's malloc.h; what each takes
+_TRIM_THRESHOLD, _MMAP_MAX, _MOST = -1, -4, 2**31 - 1
+
+
+def keep_memory() -> bool:
+    """Let this process keep large freed blocks and use them again; return whether the C library can.
+
+    By default glibc gives a block of more than 32 MiB back to the system at once, and the next one comes page by page.
+    """
+    if not sys.platform.startswith("linux"):
+        return False
+    library = ctypes.CDLL(None)
+    if not hasattr(library, "gnu_get_libc_version"):
+        return False
+    return all(library.mallopt(*setting) == 1 for setting in ((_MMAP_MAX, 0), (_TRIM_THRESHOLD, _MOST)))
 
 
 @contextmanager
