@@ -21,8 +21,8 @@ CONTRACT = {
     "maskrcnn": "--version --debug",
     "maskrcnn train": (
         "DATA --out --val --format --classes --weights --resume --preset --backbone --min-size --max-size --epochs "
-        "--train-layers --stages --patience --batch --accumulate --learning-rate/--lr --precision --seed --accelerator "
-        "--devices --nodes --workers --config --set"
+        "--train-layers --stages --patience --batch --accumulate --learning-rate/--lr --precision --checkpointing "
+        "--compile --seed --accelerator --devices --nodes --workers --config --set"
     ),
     "maskrcnn evaluate": (
         "[MODEL] DATA --out --results --format --classes --device --backend --precision --threads --batch --workers"

@@ -134,6 +134,23 @@ def test_a_training_step_on_an_accelerator_never_waits(
         assert loss.samples == expected[name].samples
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_training_step_on_a_gpu_never_waits(model: MaskRCNN, make_batch: MakeBatch) -> None:
+    batch = make_batch([[CAT, DOG], []])
+    masks = batch.masks._replace(**{name: value.cuda() for name, value in batch.masks._asdict().items()})
+    values = {name: value.cuda() for name, value in batch._asdict().items() if name != "masks"}
+    batch = batch._replace(**values, masks=masks)
+    model.cuda().train()
+    torch.stack(
+        [loss.mean for loss in model.losses(batch).values()]
+    ).sum().backward()  # libraries make themselves ready
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        torch.stack([loss.mean for loss in model.losses(batch).values()]).sum().backward()
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
 def test_the_guard_itself_refuses_to_look() -> None:
     with NoLooking(), pytest.raises(AssertionError, match="waits for the device"):
         torch.ones(2).nonzero()

@@ -103,6 +103,15 @@ Threads = Annotated[
 ]
 
 
+def _pictures(text: str) -> int:
+    """Read a number of pictures, or `auto`, which is 0."""
+    if text == "auto":
+        return 0
+    if not text.isdecimal() or int(text) < 1:
+        raise typer.BadParameter(f"expected a number from 1 up or auto, got {text!r}")
+    return int(text)
+
+
 @app.command(
     epilog="""[bold]Examples[/]
 
@@ -199,11 +208,17 @@ def train(
         ),
     ] = None,
     batch: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="Pictures a step and process.", rich_help_panel=OPTIMISATION)
+        int | None,
+        typer.Option(
+            metavar="N|auto",
+            parser=_pictures,
+            help="Pictures a step and process; auto finds the most that fit into memory.",
+            rich_help_panel=OPTIMISATION,
+        ),
     ] = None,
     accumulate: Annotated[
         int | None,
-        typer.Option(metavar="N", min=1, help="Steps whose gradients are added up.", rich_help_panel=OPTIMISATION),
+        typer.Option(metavar="N", min=1, help="Batches whose gradients are added up.", rich_help_panel=OPTIMISATION),
     ] = None,
     learning_rate: Annotated[
         float | None,
@@ -212,6 +227,13 @@ def train(
     precision: Annotated[
         Precision | None, typer.Option(help="Of the arithmetic.", rich_help_panel=OPTIMISATION)
     ] = None,
+    checkpointing: Annotated[
+        bool, typer.Option("--checkpointing", metavar="", help="Less memory, more time.", rich_help_panel=OPTIMISATION)
+    ] = False,
+    compile_: Annotated[
+        bool,
+        typer.Option("--compile", metavar="", help="Compile the step on a GPU.", rich_help_panel=OPTIMISATION),
+    ] = False,
     seed: Annotated[
         int | None,
         typer.Option(metavar="N", min=0, help="Everything random follows from it.", rich_help_panel=OPTIMISATION),
@@ -258,7 +280,8 @@ def train(
     flags = Flags(
         epochs=epochs, batch=batch, accumulate=accumulate, learning_rate=learning_rate, min_size=min_size,
         max_size=max_size, backbone=backbone, train_layers=train_layers, stages=stages, patience=patience,
-        precision=precision, seed=seed, workers=workers, config=config, settings=tuple(set_ or ()),
+        precision=precision, checkpointing=checkpointing or None, compile=compile_ or None, seed=seed, workers=workers,
+        config=config, settings=tuple(set_ or ()),
     )  # fmt: skip
     named = Named(tuple(data_), tuple(val or ()), format_, classes)
     run_training(named, out, weights, resume, preset, flags, accelerator, devices, nodes)

@@ -14,6 +14,7 @@ from maskrcnn.cli.settings import parse_setting
 from maskrcnn.cli.words import say
 from maskrcnn.config import ModelConfig, TrainConfig
 from maskrcnn.errors import ConfigError, InputError
+from maskrcnn.machine import keep_memory
 from maskrcnn.settings import Settings, merge
 from maskrcnn.training import Devices, train
 
@@ -35,6 +36,8 @@ class Flags:
     stages: str | None = None
     patience: int | None = None
     precision: str | None = None
+    checkpointing: bool | None = None
+    compile: bool | None = None
     seed: int | None = None
     workers: int | None = None
     config: Path | None = None
@@ -143,6 +146,8 @@ def collect(flags: Flags) -> tuple[dict[str, Any], dict[str, Any]]:
             "learning_rate": flags.learning_rate,
             "patience": flags.patience,
             "precision": flags.precision,
+            "checkpointing": flags.checkpointing,
+            "compile": flags.compile,
             "seed": flags.seed,
             "workers": flags.workers,
         },
@@ -181,6 +186,7 @@ def run_training(
 ) -> None:
     """Train, and say where the model is."""
     _check_accelerator(accelerator, devices)
+    keep_memory()
     model, settings = collect(flags)
     if resume and (model or settings or weights or preset):
         raise InputError("--resume: expected no other settings, got some; a resumed run keeps its own")

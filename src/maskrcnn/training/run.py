@@ -12,6 +12,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from maskrcnn.config import ModelConfig, TrainConfig
 from maskrcnn.data.classes import Classes
 from maskrcnn.data.dataset import Dataset
@@ -21,6 +23,7 @@ from maskrcnn.model.mask_rcnn import build
 from maskrcnn.model.weights import load_model, save
 from maskrcnn.training.devices import Devices, leads
 from maskrcnn.training.fit import Plan, fit, make_trainer
+from maskrcnn.training.fitting import fitting_batch
 from maskrcnn.training.folder import (
     Run,
     check_new,
@@ -174,15 +177,37 @@ def _begun(job: _Job, wishes: _Wishes) -> Plan:
         raise InputError(f"preset {wishes.preset}: expected none beside weights, which bring their own settings")
     given = wishes.settings or {}
     config = given if isinstance(given, TrainConfig) else TrainConfig.parse(dict(given))
+    _check_batch(config, job.devices)
     changes = wishes.model.model_dump(mode="json") if isinstance(wishes.model, ModelConfig) else wishes.model or {}
     preset = wishes.preset or choose_preset(job.devices.kind)
     start = start_model(job.dataset, weights, preset, changes, config.seed)
     _say_data(job)
     _say_weights(job.say, weights)
     _say_start(job.say, start, None if whole else preset)
+    config = _settled(config, start, job)
     return Plan(
         job.run, job.dataset, job.validation, start.model, config, job.devices, job.say, transfers=start.transfers
     )
+
+
+def _check_batch(config: TrainConfig, devices: Devices) -> None:
+    """Refuse to look for a batch where several processes would find different ones."""
+    if config.batch == 0 and devices.local * devices.machines > 1:
+        raise InputError("batch: expected a number with several processes, got auto; find it with one of them first")
+
+
+def _settled(config: TrainConfig, start: Start, job: _Job) -> TrainConfig:
+    """Find the largest batch if that was asked for, and say what a device does not gain by."""
+    device = torch.device("cuda" if job.devices.kind in ("gpu", "cuda") else job.devices.kind)
+    if config.compile and device.type != "cuda":
+        job.say("compile: not used, as only a GPU gains by it")
+        config = config.change(compile=False)
+    if config.batch:
+        return config
+    job.say("batch auto: trying steps on pictures of the largest shape")
+    found = fitting_batch(start.model, config, device, job.devices.precision(config), len(job.dataset))
+    job.say(f"batch auto: {found}")
+    return config.change(batch=found)
 
 
 def _write(plan: Plan) -> None:
