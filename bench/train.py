@@ -18,11 +18,10 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 from numpy.typing import NDArray
 
 from machine import describe, show, table
-from peers.given import CLASSES, picture, rings, write_weights
+from peers.given import objects, write_weights
 from peers.side import (
     PRODUCTS,
     Contestant,
@@ -37,7 +36,6 @@ from peers.side import (
 )
 
 LOSSES = ("objectness", "proposal box", "class", "box", "mask")
-SIDES = (0.05, 0.5)  # of an object, of the picture's short edge
 
 
 class Course(NamedTuple):
@@ -56,16 +54,6 @@ class Course(NamedTuple):
     limit: Job
     given: Mapping[str, NDArray[Any]]
     common: Mapping[str, Any]
-
-
-def draw(batch: int, objects: int, size_hw: tuple[int, int]) -> dict[str, NDArray[Any]]:
-    """Draw pictures with as many objects each."""
-    sides = (SIDES[0] * min(size_hw), SIDES[1] * min(size_hw))
-    return {
-        "pictures": np.stack([picture(size_hw, seed) for seed in range(batch)]),
-        "rings": np.stack([rings(objects, size_hw, sides, seed) for seed in range(batch)]),
-        "labels": np.random.default_rng(0).integers(0, CLASSES, (batch, objects)),
-    }
 
 
 @contextmanager
@@ -191,7 +179,7 @@ def main() -> None:
         write_weights(weights)
         limit = stack.enter_context(Side("limit", threads=parsed.threads)).make("product", **PRODUCTS[parsed.device])
         common = {"weights": str(weights), "size_hw": size_hw, "device": parsed.device}
-        given = draw(parsed.batch, parsed.objects, size_hw)
+        given = objects(parsed.batch, parsed.objects, size_hw)
         parsed.out.write_text(page(Course(parsed, peers, limit, given, common)), encoding="utf-8")
 
 

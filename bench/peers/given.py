@@ -1,6 +1,6 @@
 """What every side is given: the same weights, pictures and objects, a pure function of names and numbers.
 
-Letters: N objects, H, W height and width, V corners.
+Letters: B pictures, N objects, H, W height and width, V corners.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import math
 import tempfile
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,6 +24,7 @@ from maskrcnn.zoo.coco_names import names_by_id
 from maskrcnn.zoo.opening import convert
 from maskrcnn.zoo.torchvision import SETTINGS
 
+SIDES = (0.05, 0.5)  # of an object, of the picture's short edge
 CLASSES = len(names_by_id())
 # spreads of the outputs, so that a picture has 1000 proposals and 1000 detections; other weights are He's
 SPREADS = {"rpn.head.objectness": 1.0, "rpn.head.deltas": 0.2, "box_head.logits": 0.8, "box_head.deltas": 0.5}
@@ -74,3 +76,13 @@ def rings(
     corner = rng.uniform(size=(count, 1, 2)) * (np.array(size_hw[::-1]) - size)
     angle = np.linspace(0, 2 * np.pi, corners, endpoint=False)
     return corner + size * (0.5 + 0.5 * np.stack([np.cos(angle), np.sin(angle)], axis=1))
+
+
+def objects(batch: int, count: int, size_hw: tuple[int, int]) -> dict[str, NDArray[Any]]:
+    """Draw `pictures` (B, H, W, 3) with the same number of objects each: `rings` (B, N, V, 2) and `labels` (B, N)."""
+    sides = (SIDES[0] * min(size_hw), SIDES[1] * min(size_hw))
+    return {
+        "pictures": np.stack([picture(size_hw, seed) for seed in range(batch)]),
+        "rings": np.stack([rings(count, size_hw, sides, seed) for seed in range(batch)]),
+        "labels": np.random.default_rng(0).integers(0, CLASSES, (batch, count)),
+    }

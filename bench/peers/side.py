@@ -44,10 +44,18 @@ class SideError(RuntimeError):
 
 
 class Run(NamedTuple):
-    """One run of a job: seconds, the highest memory meanwhile, and what the side held before any job; bytes."""
+    """One run of a job.
+
+    Attributes:
+        seconds: By the clock of its interpreter.
+        highest: Bytes that the interpreter, or its accelerator, held at the highest meanwhile.
+        before: Bytes that it held when the run began.
+        base: Bytes that it held before any job; 0 of an accelerator.
+    """
 
     seconds: float
     highest: int
+    before: int
     base: int
 
 

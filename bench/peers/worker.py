@@ -5,7 +5,7 @@ request on the standard input, one an answer on a pipe of its own; arrays travel
 
 ```text
 {"do": "make", "job": "a", "kind": "nms", "arrays": "in.npz", "options": {"iou": 0.7}}    {"threads": 2}
-{"do": "run", "job": "a"}                        {"seconds": 0.1, "highest": 9e8, "base": 3e8}
+{"do": "run", "job": "a"}                        {"seconds": 0.1, "highest": 9e8, "before": 5e8, "base": 3e8}
 {"do": "save", "job": "a", "path": "out.npz"}    {}
 {"do": "flops", "job": "a"}                      {"flops": 1e12}
 {"do": "profile", "job": "a", "rows": 12}        {"rows": [["aten::mm", 0.12, 7], ...]}
@@ -73,7 +73,7 @@ def clock() -> float:
 
 
 def resident(key: str) -> int:
-    """Read `VmRSS` (now) or `VmHWM` (at the highest) of this process in bytes; 0 where there is no /proc."""
+    """Read `VmRSS` (now), `VmHWM` (at the highest) or `VmSize` of this process in bytes; 0 where there is no /proc."""
     try:
         status = Path("/proc/self/status").read_text(encoding="ascii")
     except OSError:
@@ -97,13 +97,18 @@ def highest() -> int:
     return torch.cuda.max_memory_allocated() if torch.cuda.is_initialized() else resident("VmHWM")
 
 
+def held() -> int:
+    """Return the memory of now, likewise."""
+    return torch.cuda.memory_allocated() if torch.cuda.is_initialized() else resident("VmRSS")
+
+
 def limit_memory(gibibytes: float) -> None:
-    """Let this process fail rather than the machine swap; 0 sets no limit."""
+    """Let this process fail, rather than the machine swap, when it takes so much more; 0 sets no limit."""
     if gibibytes:
         import resource
 
         _, hard = resource.getrlimit(resource.RLIMIT_AS)
-        resource.setrlimit(resource.RLIMIT_AS, (round(gibibytes * 2**30), hard))
+        resource.setrlimit(resource.RLIMIT_AS, (resident("VmSize") + round(gibibytes * 2**30), hard))
 
 
 # ---- a job that every side has
@@ -144,12 +149,13 @@ class Worker:
     def run(self, job: str) -> dict[str, Any]:
         """Run a job against the clock."""
         forget_highest()
+        before = held()
         start = clock()
         result = self.jobs[job].work()
         seconds = clock() - start
         del result
         base = 0 if torch.cuda.is_initialized() else self.base
-        return {"seconds": seconds, "highest": highest(), "base": base}
+        return {"seconds": seconds, "highest": highest(), "before": before, "base": base}
 
     def save(self, job: str, path: str) -> dict[str, Any]:
         """Run a job and write what it gives."""
