@@ -3,7 +3,7 @@
 Every row is one comparison: the two sides take turns in one process, and the medians and their ratio are printed.
 Results are compared before anything is timed.
 
-    python bench/ops.py [--repetitions 7] [--out bench/ops.md]
+    python bench/ops.py [--repetitions 7] [--out bench/ops.md] [--peer torchvision --peer-python PATH]
     OMP_NUM_THREADS=1 python bench/ops.py
 
 With one thread processor time is taken, which other work on the machine disturbs little.
@@ -16,7 +16,7 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,6 +34,7 @@ from maskrcnn.ops.paste import paste
 from maskrcnn.ops.polygons import rasterise
 from maskrcnn.ops.rle import Bitmap, encode
 from maskrcnn.ops.roi_align import assign_levels, build_table, roi_align
+from peers.side import PAUSE, SCRIPTS, Job, Side, peers_of
 
 STRIDES = (4, 8, 16, 32)
 PICTURE_HW = (800, 1344)
@@ -55,7 +56,7 @@ class Row(NamedTuple):
         """Write the row of a table."""
         ratio = self.ours / self.theirs
         verdict = "" if self.aim is None else f"≤ {self.aim:.2f}: {'met' if ratio <= self.aim else 'MISSED'}"
-        times = [f"{1000 * seconds:.1f}" for seconds in (self.ours, self.theirs)]
+        times = [f"{1000 * seconds:.2f}" for seconds in (self.ours, self.theirs)]
         return [self.what, self.reference, *times, f"{ratio:.3f}", verdict]
 
 
@@ -351,6 +352,143 @@ def polygon_rows(repetitions: int) -> list[Row]:
     return out
 
 
+# Against torchvision's compiled operators
+
+
+SCRIPTS["operators"] = "torchvision_ops.py"
+RUNS = 3  # of a side in its turn; the first wakes the caches up
+
+
+def take_turns_with(ours: Callable[[], object], theirs: Job, repetitions: int) -> tuple[float, float]:
+    """Run ours here and theirs in its own interpreter, a few times each in a turn; return the medians."""
+    clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
+    times: tuple[list[float], list[float]] = ([], [])
+    for _ in range(repetitions):
+        time.sleep(PAUSE)
+        for run in range(RUNS):
+            start = clock()
+            ours()
+            times[0].extend([clock() - start] if run else [])
+        time.sleep(PAUSE)
+        for run in range(RUNS):
+            seconds = theirs.run().seconds
+            times[1].extend([seconds] if run else [])
+    return statistics.median(times[0]), statistics.median(times[1])
+
+
+def compiled_rows(python: str, repetitions: int) -> Iterator[Row]:
+    """Compare NMS and RoIAlign with torchvision's."""
+    with Side("operators", python, torch.get_num_threads()) as side:
+        for count in (1000, 2000, 6000):
+            for kind, boxes in (
+                ("clustered", clustered_boxes(count)),
+                ("spread", spread_boxes(count, PICTURE_HW, (20, 300))),
+            ):
+                scores = torch.rand(count, generator=torch.Generator().manual_seed(3))
+                for threshold in (0.5, 0.7):
+                    name = f"NMS of {count} boxes, {kind}, IoU {threshold}"
+                    yield compiled_nms(side, name, boxes, scores, threshold, count, repetitions)
+        yield compiled_levels(side, repetitions)
+        yield compiled_classes(side, repetitions)
+        for count, bins in ((1000, 7), (100, 14)):
+            for rows in (False, True):
+                for backward in (False, True):
+                    yield compiled_roi_align(side, count, bins, rows, backward, repetitions)
+
+
+def compiled_nms(
+    side: Side,
+    name: str,
+    boxes: Tensor,
+    scores: Tensor,
+    threshold: float,
+    limit: int,
+    repetitions: int,
+    groups: Tensor | None = None,
+) -> Row:
+    """Compare one row of boxes."""
+    arrays = {"boxes": boxes.numpy(), "scores": scores.numpy()} | ({} if groups is None else {"groups": groups.numpy()})
+    job = side.make("nms", arrays, iou=threshold, limit=limit)
+    valid, own = torch.ones(1, len(boxes), dtype=torch.bool), None if groups is None else groups[None]
+
+    def ours() -> Tensor:
+        kept = nms(boxes[None], scores[None], threshold, valid=valid, limit=limit, groups=own)
+        return kept.indices[kept.valid]
+
+    kept = job.arrays()["kept"]
+    assert np.array_equal(ours().numpy(), kept)
+    pair = take_turns_with(ours, job, repetitions)
+    job.drop()
+    return Row(f"{name} ({len(kept)} kept)", COMPILED, *pair, 1.0)
+
+
+def compiled_levels(side: Side, repetitions: int) -> Row:
+    """Compare NMS of 1000 boxes on each of five levels, as proposals are chosen: rows of one call, or one call."""
+    sides = [(24 * 2**level, 48 * 2**level) for level in range(5)]
+    boxes = torch.stack([spread_boxes(1000, PICTURE_HW, each, seed) for seed, each in enumerate(sides)])
+    boxes[:, 500:] = boxes[:, :500] + torch.randn(5, 500, 4, generator=torch.Generator().manual_seed(5)) * 4
+    scores = torch.rand(5, 1000, generator=torch.Generator().manual_seed(3))
+    valid = torch.ones(5, 1000, dtype=torch.bool)
+    levels = torch.arange(5).repeat_interleave(1000)
+    arrays = {"boxes": boxes.flatten(0, 1).numpy(), "scores": scores.flatten().numpy(), "groups": levels.numpy()}
+    job = side.make("nms", arrays, iou=0.7, limit=5000)
+
+    def ours() -> Tensor:
+        kept = nms(boxes, scores, 0.7, valid=valid, limit=1000)
+        return (kept.indices + torch.arange(5)[:, None] * 1000)[kept.valid]
+
+    kept = job.arrays()["kept"]
+    assert np.array_equal(np.sort(ours().numpy()), np.sort(kept))
+    pair = take_turns_with(ours, job, repetitions)
+    job.drop()
+    return Row(f"NMS of 5 levels of 1000 boxes, IoU 0.7 ({len(kept)} kept)", COMPILED, *pair, 1.0)
+
+
+def compiled_classes(side: Side, repetitions: int) -> Row:
+    """Compare NMS of 2000 candidates of 90 classes, the best 100 wanted, as detections are chosen."""
+    boxes = clustered_boxes(2000)
+    generator = torch.Generator().manual_seed(6)
+    scores, groups = torch.rand(2000, generator=generator), torch.randint(0, 90, (2000,), generator=generator)
+    name = "NMS of 2000 boxes of 90 classes, IoU 0.5, 100 wanted"
+    return compiled_nms(side, name, boxes, scores, 0.5, 100, repetitions, groups)
+
+
+def compiled_roi_align(side: Side, count: int, bins: int, rows: bool, backward: bool, repetitions: int) -> Row:
+    """Compare RoIAlign, one box in five beyond the border; `rows` is channels last in and out."""
+    layout = torch.channels_last if rows else torch.contiguous_format
+    boxes = spread_boxes(count, PICTURE_HW, (24, 800))
+    boxes[::5] += torch.tensor([300.0, -200.0]).repeat(2)
+    features = [level.contiguous(memory_format=layout) for level in pyramid()]
+    level = assign_levels(boxes, build_table(features, STRIDES))
+    arrays = {f"p{i + 2}": feature.contiguous().numpy() for i, feature in enumerate(features)}
+    arrays |= {"boxes": boxes.numpy(), "level": level.numpy()}
+    shape = (count, features[0].shape[1], bins, bins)
+    gradient = torch.randn(shape, generator=torch.Generator().manual_seed(2)).contiguous(memory_format=layout)
+    if backward:
+        arrays["gradient"] = gradient.contiguous().numpy()
+        features = [feature.requires_grad_() for feature in features]
+    job = side.make("roi_align", arrays, bins=bins, samples=SAMPLES, rows=rows)
+
+    def forward() -> list[Tensor]:
+        with torch.inference_mode():
+            return [gather_roi_align(features, boxes, level, bins).contiguous(memory_format=layout)]
+
+    def learn() -> list[Tensor]:
+        pooled = gather_roi_align(features, boxes, level, bins).contiguous(memory_format=layout)
+        return [g.contiguous(memory_format=layout) for g in torch.autograd.grad(pooled, features, gradient)]
+
+    ours = learn if backward else forward
+    found = job.arrays()
+    for mine, name in zip(ours(), sorted(found), strict=True):
+        assert np.allclose(mine.numpy(), found[name], atol=2e-3 if backward else 2e-4), (name, count, bins)
+    pair = take_turns_with(ours, job, repetitions)
+    job.drop()
+    way = "forward and backward" if backward else "forward"
+    order = "channels last to channels last" if rows else "NCHW to NCHW"
+    return Row(f"RoIAlign {count} boxes {bins}x{bins}x256, {way}, {order}", COMPILED, *pair, 1.0)
+
+
+COMPILED = "torchvision's C++"
 HEAD = ["what", "against", "ours, ms", "theirs, ms", "ratio", "aim"]
 NOTES = f"""\
 Medians, of processor time where there is one thread; both sides take turns in one process; results are compared
@@ -369,10 +507,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Time the operators against a plain way of doing the same.")
     parser.add_argument("--repetitions", type=int, default=7)
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".md"))
+    parser.add_argument("--peer", action="append", choices=["torchvision"], default=[], help="compare with its C++ too")
+    parser.add_argument("--peer-python", action="append", default=[], metavar="PATH", help="the interpreter that has it")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parsed = parser.parse_args()
+    torch.set_num_threads(parsed.threads)
+    parts = [part(parsed.repetitions) for part in (roi_align_rows, nms_rows, mask_rows, polygon_rows)]
     rows = []
-    for part in (roi_align_rows, nms_rows, mask_rows, polygon_rows):
-        for row in part(parsed.repetitions):
+    for python in peers_of(parser, parsed).values():
+        parts.append(compiled_rows(python, parsed.repetitions))
+    for part in parts:
+        for row in part:
             print(" | ".join(row.cells()), flush=True)
             rows.append(row.cells())
     text = f"# Operators\n\n{describe(torch.get_num_threads())}\n\n{NOTES}\n{table(HEAD, rows)}"

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from maskrcnn.ops.paste import Paste, paste
 from maskrcnn.ops.polygons import Polygon, trace
-from maskrcnn.ops.rle import RLE, Bitmap, encode
+from maskrcnn.ops.rle import RLE, Bitmap, encode_each
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -65,7 +65,7 @@ class Masks(ABC):
 
     def rle(self) -> list[RLE]:
         """Return COCO's compressed run lengths, one a mask, in time and memory proportional to the boxes."""
-        return [encode(bitmap, self.size_hw) for bitmap in self.crops()]
+        return encode_each(self.crops(), self.size_hw)
 
     def polygons(self) -> list[list[Polygon]]:
         """Return the exact outlines of each mask: its parts, each with its holes, in pixels of the picture."""

@@ -53,9 +53,11 @@ def draw_labels(
     size = _fitting_size([lines[i] for i in kept], picture.size)
     pen = ImageDraw.Draw(picture)
     plates: list[tuple[PixelBox, str, RGB]] = []
-    for i in kept:
+    taken = np.zeros((len(kept), 4), dtype=np.int64)
+    for n, i in enumerate(kept):
         line, extent = _shorten(lines[i], size, picture.width)
-        plate = place(extent, boxes[i], [plate for plate, _, _ in plates], picture.size)
+        plate = place(extent, boxes[i], taken[:n], picture.size)
+        taken[n] = plate
         plates.append((plate, line, colours[i]))
     for (x1, y1, x2, y2), line, colour in reversed(plates):
         pen.rectangle((x1, y1, x2 - 1, y2 - 1), fill=colour)
@@ -86,7 +88,9 @@ def _shorten(line: str, size: int, width: int) -> tuple[str, tuple[int, int]]:
     return line, (min(_extent(line, size)[0], width), extent[1])
 
 
-def place(extent: tuple[int, int], box: PixelBox, taken: Sequence[PixelBox], size_wh: tuple[int, int]) -> PixelBox:
+def place(
+    extent: tuple[int, int], box: PixelBox, taken: Sequence[PixelBox] | NDArray[np.int64], size_wh: tuple[int, int]
+) -> PixelBox:
     """Find a place for a plate at its box: the first that is free, else the one that hides least.
 
     Args:
@@ -127,7 +131,9 @@ def _corners(w: int, h: int, box: PixelBox) -> NDArray[np.int64]:
 
 def _overlap(places: NDArray[np.int64], taken: NDArray[np.int64]) -> NDArray[np.int64]:
     """Sum for each of P places the pixels that it shares with plates that stand already: (P) int64."""
-    low = np.maximum(places[:, None, :2], taken[None, :, :2])
-    high = np.minimum(places[:, None, 2:], taken[None, :, 2:])
-    shared: NDArray[np.int64] = np.clip(high - low, 0, None).prod(axis=2).sum(axis=1)
+    x1, y1, x2, y2 = places.T[:, :, None]
+    u1, v1, u2, v2 = taken.T
+    width = np.maximum(np.minimum(x2, u2) - np.maximum(x1, u1), 0)
+    height = np.maximum(np.minimum(y2, v2) - np.maximum(y1, v1), 0)
+    shared: NDArray[np.int64] = (width * height).sum(axis=1)
     return shared

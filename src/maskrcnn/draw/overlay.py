@@ -51,7 +51,8 @@ def overlay(
             f"picture: expected the instances' height and width {instances.size_hw}, got {picture.shape[:2]}"
         )
     canvas = _enlarge(picture, zoom)
-    colours = [palette(instances.class_names)[label] for label in instances.labels]
+    known = palette(instances.class_names)
+    colours = [known[label] for label in instances.labels]
     width = line_width((canvas.height, canvas.width))
     boxes = _pixel_boxes(instances.boxes * zoom, canvas.size)
     order = np.argsort([(x1 - x2) * (y2 - y1) for x1, y1, x2, y2 in boxes], kind="stable").tolist()
@@ -110,7 +111,13 @@ def displayable(image: NDArray[np.generic]) -> NDArray[np.uint8]:
     if bands.ndim != 3 or 0 in bands.shape:
         raise ImageError(f"picture: expected height, width and bands, got shape {image.shape}")
     shown = [bands[..., i] for i in {1: (0, 0, 0), 2: (1, 0, 1)}.get(bands.shape[2], (0, 1, 2))]
-    return np.stack([_stretch(band) for band in shown], axis=2)
+    out = np.empty((*bands.shape[:2], 3), dtype=np.uint8)
+    if bands.dtype == np.uint8 and bands.shape[2] >= 3:
+        out[...] = bands[..., :3]
+        return out
+    for i, band in enumerate(shown):
+        out[..., i] = _stretch(band)
+    return out
 
 
 def _stretch(band: NDArray[np.generic]) -> NDArray[np.uint8]:
@@ -129,11 +136,14 @@ def _stretch(band: NDArray[np.generic]) -> NDArray[np.uint8]:
 
 def _enlarge(picture: NDArray[np.uint8], zoom: int) -> Image.Image:
     h, w = picture.shape[:2]
-    return Image.fromarray(picture).resize((w * zoom, h * zoom), Image.Resampling.BICUBIC)
+    canvas = Image.fromarray(picture)
+    return canvas.resize((w * zoom, h * zoom), Image.Resampling.BICUBIC) if zoom > 1 else canvas
 
 
 def _enlarge_bitmap(bitmap: Bitmap, zoom: int) -> Bitmap:
     x, y, pixels = bitmap
+    if zoom == 1:
+        return bitmap
     return Bitmap(x * zoom, y * zoom, pixels.repeat(zoom, axis=0).repeat(zoom, axis=1))
 
 
@@ -149,8 +159,8 @@ def _draw_mask(canvas: Image.Image, bitmap: Bitmap, colour: RGB, width: int, per
     if not bitmap.pixels.size:
         return
     filled = bitmap.pixels & _hatch(bitmap, period) if period else bitmap.pixels
-    opacity = filled.astype(np.uint8) * np.uint8(255 * FILL)
-    opacity[contour(bitmap.pixels, width)] = 255
+    opacity = filled.view(np.uint8) * np.uint8(255 * FILL)
+    np.maximum(opacity, contour(bitmap.pixels, width).view(np.uint8) * np.uint8(255), out=opacity)
     canvas.paste(colour, (bitmap.x, bitmap.y), Image.fromarray(opacity))
 
 
@@ -174,13 +184,16 @@ def contour(pixels: NDArray[np.bool_], width: int) -> NDArray[np.bool_]:
            [1, 0, 0, 1],
            [1, 1, 1, 1]])
     """
-    h, w = pixels.shape
-    framed = np.zeros((h + 2, w + 2), dtype=np.bool_)
-    inside = pixels
+    framed = np.pad(pixels, 1)
+    row, n = framed.shape[1], framed.size
+    inside, fewer = framed.ravel(), np.zeros(n, dtype=np.bool_)
+    middle = slice(row, n - row)  # what is left and right of a row is frame, so that rows may be one stretch
     for _ in range(width):
-        framed[1:-1, 1:-1] = inside
-        inside = framed[1:-1, 1:-1] & framed[:-2, 1:-1] & framed[2:, 1:-1] & framed[1:-1, :-2] & framed[1:-1, 2:]
-    return pixels & ~inside
+        np.logical_and(inside[: -2 * row], inside[2 * row :], out=fewer[middle])
+        for first in (row - 1, row, row + 1):
+            np.logical_and(fewer[middle], inside[first : first + n - 2 * row], out=fewer[middle])
+        inside, fewer = fewer, inside
+    return pixels & ~inside.reshape(framed.shape)[1:-1, 1:-1]
 
 
 def _draw_box(pen: ImageDraw.ImageDraw, box: PixelBox, colour: RGB, width: int) -> None:

@@ -49,38 +49,39 @@ _STEP = np.array([[1, 0], [0, 1], [-1, 0], [0, -1]])  # right, down, left, up; t
 
 def _edges(pixels: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """List the unit edges round a mask: tails (E, 2) int64 x, y and directions (E) int64."""
-    h, w = pixels.shape
-    framed = np.zeros((h + 2, w + 2), dtype=np.bool_)
-    framed[1:-1, 1:-1] = pixels
-    inside = framed[1:-1, 1:-1]
+    framed = np.pad(pixels, 1)
+    width, cells = framed.shape[1], framed.ravel()
+    right, down = ((cells[step:] != cells[:-step]).nonzero()[0] for step in (1, width))  # from cell p to p + step
     tails, directions = [], []
-    for direction, (beyond, offset) in enumerate(
-        [
-            (framed[:-2, 1:-1], (0, 0)),
-            (framed[1:-1, 2:], (1, 0)),
-            (framed[2:, 1:-1], (1, 1)),
-            (framed[1:-1, :-2], (0, 1)),
-        ]
+    for direction, at in enumerate(
+        [down[~cells[down]], right[cells[right]] - width, down[cells[down]], right[~cells[right]]]
     ):
-        y, x = np.nonzero(inside & ~beyond)
-        tails.append(np.stack([x + offset[0], y + offset[1]], axis=1))
-        directions.append(np.full(len(x), direction))
+        y = at // width
+        tails.append(np.stack([at - y * width, y], axis=1))
+        directions.append(np.full(len(at), direction))
+    tails[0][:, 0] -= 1
     return np.concatenate(tails), np.concatenate(directions)
 
 
-def _successors(tails: NDArray[np.int64], directions: NDArray[np.int64], shape: tuple[int, int]) -> NDArray[np.int64]:
+def _successors(tails: NDArray[np.int64], directions: NDArray[np.int64]) -> NDArray[np.int64]:
     """Link each edge to the next one round its part; at a corner that two parts share, turn right."""
-    at = np.full((4, shape[0] + 1, shape[1] + 1), -1)
-    at[directions, tails[:, 1], tails[:, 0]] = np.arange(len(tails))
     head = tails + _STEP[directions]
-    right, straight, left = (at[(directions + turn) % 4, head[:, 1], head[:, 0]] for turn in (1, 0, 3))
-    linked: NDArray[np.int64] = np.where(right >= 0, right, np.where(straight >= 0, straight, left))
+    width = int(tails[:, 0].max(initial=0)) + 1
+    key = 4 * (tails[:, 1] * width + tails[:, 0]) + directions
+    corner = 4 * (head[:, 1] * width + head[:, 0])
+    order = np.argsort(key)
+    key = key[order]
+    linked = np.zeros_like(order)
+    for turn in (3, 0, 1):  # the last that is there holds
+        wanted = corner + (directions + turn) % 4
+        place = np.minimum(np.searchsorted(key, wanted), len(key) - 1)
+        linked = np.where(key[place] == wanted, order[place], linked)
     return linked
 
 
 def _rings(pixels: NDArray[np.bool_]) -> list[NDArray[np.int64]]:
     tails, directions = _edges(pixels)
-    following = _successors(tails, directions, (pixels.shape[0], pixels.shape[1])).tolist()
+    following = _successors(tails, directions).tolist() if len(tails) else []
     seen = bytearray(len(following))
     rings = []
     for first in range(len(following)):

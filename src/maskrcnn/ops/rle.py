@@ -9,7 +9,8 @@ Letters: H, W height and width of the picture; h, w of the window.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import islice, pairwise
 from typing import NamedTuple, TypedDict
 
 import numpy as np
@@ -32,6 +33,8 @@ class Bitmap(NamedTuple):
     y: int
     pixels: NDArray[np.bool_]
 
+
+AT_ONCE = 64  # masks that are compressed together: enough to share the cost of calls, few enough to stay small
 
 EMPTY_BITMAP = Bitmap(0, 0, np.zeros((0, 0), dtype=np.bool_))
 
@@ -94,13 +97,17 @@ def bitmap_to_counts(bitmap: Bitmap, size_hw: tuple[int, int]) -> NDArray[np.int
     framed = np.zeros((pixels.shape[0] + 2, pixels.shape[1]), dtype=np.bool_)
     framed[1:-1] = pixels
     # found row by row as memory lies, then sorted into columns: there are few edges among many pixels
-    row, column = np.divmod(np.flatnonzero(framed[1:] != framed[:-1]), pixels.shape[1])
-    edges = np.sort((x + column) * H + y + row)
-    touching = np.flatnonzero(edges[1:-1:2] == edges[2::2])  # a run that goes on at the top of the next column
-    edges = np.delete(edges, np.concatenate([2 * touching + 1, 2 * touching + 2]))
-    ends_set = edges.size > 0 and edges[-1] == H * W
-    ends = np.concatenate([[0], edges, [] if ends_set else [H * W]]).astype(np.int64)
-    runs: NDArray[np.int64] = ends[1:] - ends[:-1]
+    at = (framed[1:] != framed[:-1]).ravel().nonzero()[0]
+    row = at // max(pixels.shape[1], 1)
+    ends = np.zeros(len(at) + 2, dtype=np.int64)
+    ends[1:-1] = np.sort((x + at - row * pixels.shape[1]) * H + y + row)
+    ends[-1] = H * W
+    kept = np.ones(len(ends), dtype=np.bool_)
+    touching = ends[2:-2:2] == ends[3:-1:2]  # a run that goes on at the top of the next column
+    kept[2:-2:2] &= ~touching
+    kept[3:-1:2] &= ~touching
+    kept[-2] &= len(at) == 0 or ends[-2] != ends[-1]  # set to the last pixel
+    runs: NDArray[np.int64] = np.diff(ends[kept])
     return runs
 
 
@@ -142,8 +149,16 @@ def compress(counts: NDArray[np.int64]) -> str:
     >>> compress(np.array([6, 1, 40, 4, 5, 4, 5, 4, 21]))
     '61X13mN000`0'
     """
-    rest = counts.astype(np.int64, copy=True)
-    rest[3:] -= counts[1:-2]
+    return compress_each([counts])[0]
+
+
+def compress_each(runs: Sequence[NDArray[np.int64]]) -> list[str]:
+    """Write the runs of many masks, each as COCO's string, in one go.
+
+    >>> compress_each([np.array([6, 1, 40, 4, 5, 4, 5, 4, 21]), np.array([12])])
+    ['61X13mN000`0', '<']
+    """
+    rest = np.concatenate([each.astype(np.int64) - _two_before(each) for each in runs])
     characters = np.zeros((len(rest), 13), dtype=np.uint8)
     active = np.arange(len(rest))
     for position in range(13):
@@ -154,7 +169,18 @@ def compress(counts: NDArray[np.int64]) -> str:
         active = active[more]
         if active.size == 0:
             break
-    return characters[characters > 0].tobytes().decode("ascii")
+    written = characters > 0
+    text = characters[written].tobytes().decode("ascii")
+    before = np.concatenate([[0], np.cumsum(np.count_nonzero(written, axis=1))])
+    stops = before[np.cumsum([len(each) for each in runs])].tolist()
+    return [text[start:stop] for start, stop in pairwise([0, *stops])]
+
+
+def _two_before(counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return what is taken off each run: the run two before it, nothing for the first three."""
+    before = np.zeros(len(counts), dtype=np.int64)
+    before[3:] = counts[1:-2]
+    return before
 
 
 def decompress(text: str | bytes) -> NDArray[np.int64]:
@@ -190,6 +216,14 @@ def decompress(text: str | bytes) -> NDArray[np.int64]:
 def encode(bitmap: Bitmap, size_hw: tuple[int, int]) -> RLE:
     """Write a window inside a picture of `size_hw` as COCO's compressed run lengths."""
     return {"size": [size_hw[0], size_hw[1]], "counts": compress(bitmap_to_counts(bitmap, size_hw))}
+
+
+def encode_each(bitmaps: Iterable[Bitmap], size_hw: tuple[int, int]) -> list[RLE]:
+    """Write many windows inside a picture of `size_hw`, taking one after the other."""
+    runs, texts = (bitmap_to_counts(bitmap, size_hw) for bitmap in bitmaps), []
+    while some := list(islice(runs, AT_ONCE)):
+        texts += compress_each(some)
+    return [{"size": [size_hw[0], size_hw[1]], "counts": text} for text in texts]
 
 
 def decode(rle: RLE) -> Bitmap:
