@@ -163,8 +163,8 @@ def test_the_file_says_what_it_is_and_not_where_it_was_made(
     assert json.loads(texts["classes"]) == list(lively_model.config.classes)
     assert set(re.findall(r"^\| `(\w+)` \|", PAGE.split("## What the file says")[1], re.MULTILINE)) == set(texts)
     content = path.read_bytes()
-    assert str(ROOT).encode() not in content
-    assert b".py" not in content
+    for place in (str(ROOT).encode(), b"site-packages", b"/graphs/", b"torch/nn/"):
+        assert place not in content
 
 
 @pytest.mark.parametrize("content", [b"", b"no graph", b"\x08\x09" * 50])
