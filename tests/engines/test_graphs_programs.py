@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import pytest
 import torch
+from lively import lively
 from torch import nn
 
 from maskrcnn.engines.choice import open_exported
@@ -41,6 +42,11 @@ with torch.no_grad():
     found = program(torch.zeros(1, 3, 64, 96), torch.tensor([[64, 96]]))
 print([tuple(each.shape) for each in found])
 """
+
+
+@pytest.fixture(scope="module")
+def lively_model() -> MaskRCNN:
+    return lively()
 
 
 @pytest.fixture(scope="module", params=KINDS)

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from maskrcnn.cli import main
-from maskrcnn.config import BackboneConfig, ModelConfig, PyramidConfig
+from maskrcnn.config import BackboneConfig, DetectConfig, ModelConfig, PyramidConfig
 from maskrcnn.data.synth import synthesise
 from maskrcnn.errors import InputError
 from maskrcnn.export import FORMATS, export
@@ -18,16 +18,13 @@ from maskrcnn.model.weights import save
 from maskrcnn.prediction import load
 
 
-@pytest.fixture(scope="module")
-def model() -> MaskRCNN:
-    from conftest import TINY
-
+@pytest.fixture
+def model(tiny: ModelConfig) -> MaskRCNN:
     torch.manual_seed(0)
-    config = TINY.change(
-        classes=("bus", "panel", "dish"),
+    config = tiny.change(
         backbone=BackboneConfig(depth="resnet18"),
         pyramid=PyramidConfig(channels=16),
-        detect={"score_threshold": 0.0, "detections": 5},
+        detect=DetectConfig(score_threshold=0.0, detections=5),
     )
     return build(config).eval()
 

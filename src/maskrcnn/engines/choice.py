@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import torch
 
-from maskrcnn.engines import compiled, eager
+from maskrcnn.engines import compiled, eager, exported, onnx, openvino
 from maskrcnn.engines.engine import Backend, Engine
 from maskrcnn.errors import InputError
 from maskrcnn.model.mask_rcnn import MaskRCNN
@@ -17,6 +17,10 @@ USUAL = "torch"
 BACKENDS: dict[str, Backend] = {
     "torch": eager.BACKEND,
     "compile": compiled.BACKEND,
+    "onnx": onnx.BACKEND,
+    "openvino": openvino.BACKEND,
+    "torchscript": exported.TORCHSCRIPT,
+    "pt2": exported.PT2,
 }
 PRECISIONS = ("fp32", "bf16", "fp16", "int8")
 # for `auto`, the fastest first where nothing has to be compiled or calibrated: see docs/speed.md

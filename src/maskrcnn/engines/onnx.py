@@ -77,9 +77,14 @@ def make(model: MaskRCNN, precision: str, device: torch.device, threads: int | N
     """Write a model as a graph and run that; the file stays in the cache, where the same weights find it again.
 
     Raises:
-        InputError: A library is missing.
+        InputError: A library is missing, or the precision is int8, which needs pictures.
         OutputError: The cache can't be written.
     """
+    if precision == "int8":
+        raise InputError(
+            "precision: expected one that needs no pictures to measure on, got int8; "
+            "maskrcnn export MODEL --to onnx --int8 --calibrate DATA writes a file that computes so"
+        )
     path = cached(model, precision, ".onnx", lambda place: onnx_file.write_onnx(model, About(model.config), place))
     return open_graph(path, device, threads)
 

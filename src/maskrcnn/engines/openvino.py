@@ -19,8 +19,7 @@ from maskrcnn.engines.engine import Backend, Engine
 from maskrcnn.engines.graphs import onnx_file
 from maskrcnn.engines.graphs.capture import OUTPUTS
 from maskrcnn.engines.graphs.metadata import About, from_texts
-from maskrcnn.engines.graphs.running import Graph, engine_of
-from maskrcnn.engines.onnx import cached
+from maskrcnn.engines.graphs.running import Graph, cached, engine_of
 from maskrcnn.errors import InputError, WeightsError
 from maskrcnn.files import replacing
 from maskrcnn.machine import usable_cores
