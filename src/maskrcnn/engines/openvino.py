@@ -19,14 +19,14 @@ from maskrcnn.engines.engine import Backend, Engine
 from maskrcnn.engines.graphs import onnx_file
 from maskrcnn.engines.graphs.capture import OUTPUTS
 from maskrcnn.engines.graphs.metadata import About, from_texts
-from maskrcnn.engines.graphs.running import Graph, engine_of
-from maskrcnn.engines.onnx import cached
+from maskrcnn.engines.graphs.running import Graph, cached, engine_of
 from maskrcnn.errors import InputError, WeightsError
 from maskrcnn.files import replacing
 from maskrcnn.machine import usable_cores
 from maskrcnn.model.mask_rcnn import MaskRCNN
 
 NAME = "openvino"
+CPU = torch.device("cpu")
 SECTION = "maskrcnn"
 """The section of a file's runtime information that holds the texts of `graphs.metadata`."""
 
@@ -96,7 +96,7 @@ def read_about(path: Path) -> About:
 
 
 def open_graph(
-    path: Path, device: torch.device = torch.device("cpu"), threads: int | None = None, precision: str | None = None
+    path: Path, device: torch.device = CPU, threads: int | None = None, precision: str | None = None
 ) -> Engine:
     """Open an exported file.
 
