@@ -26,6 +26,7 @@ from maskrcnn.machine import usable_cores
 from maskrcnn.model.mask_rcnn import MaskRCNN
 
 NAME = "openvino"
+CPU = torch.device("cpu")
 SECTION = "maskrcnn"
 """The section of a file's runtime information that holds the texts of `graphs.metadata`."""
 
@@ -95,7 +96,7 @@ def read_about(path: Path) -> About:
 
 
 def open_graph(
-    path: Path, device: torch.device = torch.device("cpu"), threads: int | None = None, precision: str | None = None
+    path: Path, device: torch.device = CPU, threads: int | None = None, precision: str | None = None
 ) -> Engine:
     """Open an exported file.
 

@@ -5,6 +5,7 @@ References: Quantization and training of neural networks for efficient integer-a
 
 from __future__ import annotations
 
+import importlib.util
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -81,14 +82,13 @@ def quantise(
         WeightsError: The graph is not one that this package exported.
         OutputError: The file can't be written.
     """
+    _check_libraries(out)
     import onnx
 
-    if out.suffix not in SCHEMES:
-        raise InputError(f"{out}: expected a name that ends in {' or '.join(SCHEMES)}")
     about = read_about(graph)
+    if about.precision != "fp32":
+        raise InputError(f"{graph}: expected a graph in fp32, got one in {about.precision}")
     scheme, model = SCHEMES[out.suffix], onnx.load(graph)
-    if out.suffix == ".xml" and (reason := openvino.missing()) is not None:
-        raise InputError(f"{out}: expected what writes OpenVINO files, but {reason}")
     reader = Reader(find_pictures(calibrate), about)
     before = _measure(graph, data, threads, "AP before", progress)
     chosen = plan(model, scheme)
@@ -98,6 +98,15 @@ def quantise(
     after = _measure(out, data, threads, "AP after", progress)
     kept = tuple(node.name for node in chosen.layers if all(node is not each for each in chosen.chosen))
     return Quantised(out, len(reader), len(chosen.layers), len(chosen.chosen), kept, before, after)
+
+
+def _check_libraries(out: Path) -> None:
+    if out.suffix not in SCHEMES:
+        raise InputError(f"{out}: expected a name that ends in {' or '.join(SCHEMES)}")
+    needed = ("onnx", "onnxruntime", *(["openvino"] if out.suffix == ".xml" else []))
+    absent = [name for name in needed if importlib.util.find_spec(name) is None]
+    if absent:
+        raise InputError(f"{out}: expected {', '.join(absent)} for 8 bits, got none; pip install maskrcnn[int8]")
 
 
 def measure_ranges(
