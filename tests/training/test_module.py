@@ -92,3 +92,18 @@ def test_a_checkpoint_of_another_model_or_number_of_processes_is_refused(tiny):
     with pytest.raises(InputError, match=r"expected one of the model in settings\.json"):
         TrainingModule(build(tiny), config, 3, 4).on_load_checkpoint({})
     assert set(checkpoint) == {KEY}
+
+
+@pytest.mark.parametrize("name", ["adamw", "sgd"])
+@pytest.mark.parametrize("first", ["heads", "all"])
+def test_what_learns_from_a_later_stage_on_is_taken_up(name, first):
+    model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+    stages = (Stage(layers=first), Stage())
+    optimiser = build_optimiser(model, TrainConfig(optimiser=name, stages=stages, learning_rate=0.1))
+    for learning in (first == "all", True):
+        model[0].requires_grad_(learning)
+        before = model[0].weight.detach().clone()
+        optimiser.zero_grad()
+        model(torch.ones(1, 2)).square().sum().backward()
+        optimiser.step()
+        assert torch.equal(model[0].weight, before) is not learning

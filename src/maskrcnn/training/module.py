@@ -279,5 +279,7 @@ def build_optimiser(model: nn.Module, config: TrainConfig) -> Optimizer:
     others = [p for p in model.parameters() if p.ndim <= 1]
     groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}]
     if config.optimiser == "sgd":
-        return SGD(groups, lr=config.learning_rate, momentum=config.momentum, fused=True)
+        # its fused way can't begin with some parameters and take up others later
+        whole = all(stage.layers == "all" for stage in config.stages)
+        return SGD(groups, lr=config.learning_rate, momentum=config.momentum, fused=whole)
     return AdamW(groups, lr=config.learning_rate, fused=True)
