@@ -21,8 +21,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from maskrcnn.engines.choice import BACKENDS
 from numpy.typing import NDArray
+from PIL import Image
 
 from machine import describe, show, table
+from maskrcnn import load
+from maskrcnn.export import FORMATS, export
 from peers.given import picture, write_weights
 from peers.side import (
     PRODUCTS,
@@ -45,6 +48,8 @@ TASKS = {
 }
 REFERENCE = "torchvision"
 PRECISIONS = {"cpu": ("fp32",), "cuda": ("fp32", "bf16")}  # of the peers
+INTEGERS = ("onnx", "openvino")
+CALIBRATION = 8  # pictures
 SAME = 0.9  # IoU of a box that is found again
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -72,12 +77,29 @@ def contestants(parsed: argparse.Namespace, peers: Mapping[str, str], stack: Exi
     return found
 
 
+def in_integers(parsed: argparse.Namespace, common: dict[str, Any], stack: ExitStack) -> list[Contestant]:
+    """Export the network in 8-bit integers for everything that runs them, with ranges of made-up pictures."""
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+    size_hw = common["size_hw"]
+    limits = {"proposals": parsed.proposals, "detections": parsed.detections}
+    model = load(common["weights"], device="cpu", min_size=min(size_hw), max_size=max(size_hw), **limits)
+    for seed in range(CALIBRATION):
+        Image.fromarray(picture(size_hw, 100 + seed)).save(folder / f"{seed}.png")
+    found = []
+    for name in INTEGERS:
+        path = folder / f"model{FORMATS[name].suffix}"
+        export(model, path, to=name, calibrate=folder)
+        side = stack.enter_context(Side("ours", threads=parsed.threads))
+        found.append(Contestant(f"ours: {name} int8", side, {"weights": str(path), "exported": True}))
+    return found
+
+
 def make_jobs(who: Sequence[Contestant], task: str, course: Course) -> tuple[dict[str, Job], dict[str, str]]:
     """Let everybody prepare a task; return the jobs, and why the others have none."""
     jobs, failed = {}, {}
     for name, side, options in who:
         try:
-            jobs[name] = side.make("detect", course.given, task=task, **course.common, **options)
+            jobs[name] = side.make("detect", course.given, task=task, **(course.common | options))
         except SideError as error:
             failed[name] = str(error)
     return jobs, failed
@@ -224,6 +246,7 @@ def prepare(parsed: argparse.Namespace, peers: Mapping[str, str], weights: Path,
     with Side("ours", threads=parsed.threads) as plain:
         flops = {"ours": plain.make("plain_network", given, **same).flops()}
     who = contestants(parsed, peers, stack)
+    who += in_integers(parsed, same, stack) if parsed.int8 else []
     limit = stack.enter_context(Side("limit", threads=parsed.threads)).make("product", **PRODUCTS[parsed.device])
     course = Course(who, limit, given, {"device": parsed.device, **same}, flops)
     other = [each for each in who if each.side.name == "ultralytics"][:1]
@@ -257,6 +280,7 @@ def main() -> None:
     parser.add_argument("--detections", type=int, default=100)
     parser.add_argument("--tasks", nargs="+", choices=TASKS, default=list(TASKS))
     parser.add_argument("--backends", nargs="+", choices=BACKENDS, default=list(BACKENDS))
+    parser.add_argument("--int8", action="store_true", help="export in 8-bit integers, and time that too")
     parser.add_argument("--repetitions", type=int, default=5)
     parser.add_argument("--profile", action="store_true", help="add the operators that take longest")
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".md"))
