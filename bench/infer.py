@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from maskrcnn.engines.choice import BACKENDS
+from maskrcnn.engines.choice import BACKENDS, PRECISIONS
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -47,7 +47,7 @@ TASKS = {
     "rle": "to RLE: decoded pictures to run lengths of every mask",
 }
 REFERENCE = "torchvision"
-PRECISIONS = {"cpu": ("fp32",), "cuda": ("fp32", "bf16")}  # of the peers
+PEER_PRECISIONS = {"cpu": ("fp32",), "cuda": ("fp32", "bf16")}
 INTEGERS = ("onnx", "openvino")
 CALIBRATION = 8  # pictures
 SAME = 0.9  # IoU of a box that is found again
@@ -61,14 +61,19 @@ Arrays = Mapping[str, NDArray[Any]]
 def engines(parsed: argparse.Namespace) -> list[tuple[str, str]]:
     """List backend and precision of everything that can run here."""
     able = {name: row for name, row in BACKENDS.items() if name in parsed.backends and not row.missing()}
-    return [(name, each) for name, row in able.items() for each in row.precisions.get(parsed.device, ())]
+    return [
+        (name, each)
+        for name, row in able.items()
+        for each in row.precisions.get(parsed.device, ())
+        if each in parsed.precisions
+    ]
 
 
 def contestants(parsed: argparse.Namespace, peers: Mapping[str, str], stack: ExitStack) -> list[Contestant]:
     """Start everybody's interpreter, the peers first."""
     found = []
     for name, python in peers.items():
-        for precision in PRECISIONS[parsed.device]:
+        for precision in PEER_PRECISIONS[parsed.device]:
             side = stack.enter_context(Side(name, python, parsed.threads))
             found.append(Contestant(f"{name} {precision}", side, {"precision": precision}))
     for backend, precision in engines(parsed):
@@ -280,11 +285,15 @@ def main() -> None:
     parser.add_argument("--detections", type=int, default=100)
     parser.add_argument("--tasks", nargs="+", choices=TASKS, default=list(TASKS))
     parser.add_argument("--backends", nargs="+", choices=BACKENDS, default=list(BACKENDS))
+    parser.add_argument(
+        "--precisions", nargs="+", choices=PRECISIONS, help="by default fp32 on a CPU and all that there are on a GPU"
+    )
     parser.add_argument("--int8", action="store_true", help="export in 8-bit integers, and time that too")
     parser.add_argument("--repetitions", type=int, default=5)
     parser.add_argument("--profile", action="store_true", help="add the operators that take longest")
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".md"))
     parsed = parser.parse_args()
+    parsed.precisions = parsed.precisions or (PRECISIONS if parsed.device == "cuda" else ["fp32"])
     peers = peers_of(parser, parsed)
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
