@@ -20,9 +20,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from machine import describe, show, table
-from maskrcnn.engines.choice import BACKENDS
+from maskrcnn import load
+from maskrcnn.engines.choice import BACKENDS, PRECISIONS
+from maskrcnn.export import FORMATS, export
 from peers.given import picture, write_weights
 from peers.side import (
     PRODUCTS,
@@ -44,7 +47,9 @@ TASKS = {
     "rle": "to RLE: decoded pictures to run lengths of every mask",
 }
 REFERENCE = "torchvision"
-PRECISIONS = {"cpu": ("fp32",), "cuda": ("fp32", "bf16")}  # of the peers
+PEER_PRECISIONS = {"cpu": ("fp32",), "cuda": ("fp32", "bf16")}
+INTEGERS = ("onnx", "openvino")
+CALIBRATION = 8  # pictures
 SAME = 0.9  # IoU of a box that is found again
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -56,14 +61,19 @@ Arrays = Mapping[str, NDArray[Any]]
 def engines(parsed: argparse.Namespace) -> list[tuple[str, str]]:
     """List backend and precision of everything that can run here."""
     able = {name: row for name, row in BACKENDS.items() if name in parsed.backends and not row.missing()}
-    return [(name, each) for name, row in able.items() for each in row.precisions.get(parsed.device, ())]
+    return [
+        (name, each)
+        for name, row in able.items()
+        for each in row.precisions.get(parsed.device, ())
+        if each in parsed.precisions
+    ]
 
 
 def contestants(parsed: argparse.Namespace, peers: Mapping[str, str], stack: ExitStack) -> list[Contestant]:
     """Start everybody's interpreter, the peers first."""
     found = []
     for name, python in peers.items():
-        for precision in PRECISIONS[parsed.device]:
+        for precision in PEER_PRECISIONS[parsed.device]:
             side = stack.enter_context(Side(name, python, parsed.threads))
             found.append(Contestant(f"{name} {precision}", side, {"precision": precision}))
     for backend, precision in engines(parsed):
@@ -72,12 +82,29 @@ def contestants(parsed: argparse.Namespace, peers: Mapping[str, str], stack: Exi
     return found
 
 
+def in_integers(parsed: argparse.Namespace, common: dict[str, Any], stack: ExitStack) -> list[Contestant]:
+    """Export the network in 8-bit integers for everything that runs them, with ranges of made-up pictures."""
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+    size_hw = common["size_hw"]
+    limits = {"proposals": parsed.proposals, "detections": parsed.detections}
+    model = load(common["weights"], device="cpu", min_size=min(size_hw), max_size=max(size_hw), **limits)
+    for seed in range(CALIBRATION):
+        Image.fromarray(picture(size_hw, 100 + seed)).save(folder / f"{seed}.png")
+    found = []
+    for name in INTEGERS:
+        path = folder / f"model{FORMATS[name].suffix}"
+        export(model, path, to=name, calibrate=folder)
+        side = stack.enter_context(Side("ours", threads=parsed.threads))
+        found.append(Contestant(f"ours: {name} int8", side, {"weights": str(path), "exported": True}))
+    return found
+
+
 def make_jobs(who: Sequence[Contestant], task: str, course: Course) -> tuple[dict[str, Job], dict[str, str]]:
     """Let everybody prepare a task; return the jobs, and why the others have none."""
     jobs, failed = {}, {}
     for name, side, options in who:
         try:
-            jobs[name] = side.make("detect", course.given, task=task, **course.common, **options)
+            jobs[name] = side.make("detect", course.given, task=task, **(course.common | options))
         except SideError as error:
             failed[name] = str(error)
     return jobs, failed
@@ -224,6 +251,7 @@ def prepare(parsed: argparse.Namespace, peers: Mapping[str, str], weights: Path,
     with Side("ours", threads=parsed.threads) as plain:
         flops = {"ours": plain.make("plain_network", given, **same).flops()}
     who = contestants(parsed, peers, stack)
+    who += in_integers(parsed, same, stack) if parsed.int8 else []
     limit = stack.enter_context(Side("limit", threads=parsed.threads)).make("product", **PRODUCTS[parsed.device])
     course = Course(who, limit, given, {"device": parsed.device, **same}, flops)
     other = [each for each in who if each.side.name == "ultralytics"][:1]
@@ -257,10 +285,15 @@ def main() -> None:
     parser.add_argument("--detections", type=int, default=100)
     parser.add_argument("--tasks", nargs="+", choices=TASKS, default=list(TASKS))
     parser.add_argument("--backends", nargs="+", choices=BACKENDS, default=list(BACKENDS))
+    parser.add_argument(
+        "--precisions", nargs="+", choices=PRECISIONS, help="by default fp32 on a CPU and all that there are on a GPU"
+    )
+    parser.add_argument("--int8", action="store_true", help="export in 8-bit integers, and time that too")
     parser.add_argument("--repetitions", type=int, default=5)
     parser.add_argument("--profile", action="store_true", help="add the operators that take longest")
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".md"))
     parsed = parser.parse_args()
+    parsed.precisions = parsed.precisions or (PRECISIONS if parsed.device == "cuda" else ["fp32"])
     peers = peers_of(parser, parsed)
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory())

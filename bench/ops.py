@@ -508,7 +508,9 @@ def main() -> None:
     parser.add_argument("--repetitions", type=int, default=7)
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".md"))
     parser.add_argument("--peer", action="append", choices=["torchvision"], default=[], help="compare with its C++ too")
-    parser.add_argument("--peer-python", action="append", default=[], metavar="PATH", help="the interpreter that has it")
+    parser.add_argument(
+        "--peer-python", action="append", default=[], metavar="PATH", help="the interpreter that has it"
+    )
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parsed = parser.parse_args()
     torch.set_num_threads(parsed.threads)

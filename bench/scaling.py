@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from maskrcnn.engines.choice import BACKENDS
 from numpy.typing import NDArray
 
 from machine import describe, show, table
+from maskrcnn.engines.choice import BACKENDS
 from peers.given import objects, picture, write_weights
 from peers.side import Contestant, Job, Side, add_options, median, peers_of, size_of, take_turns
 

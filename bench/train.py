@@ -35,6 +35,7 @@ from peers.side import (
     size_of,
 )
 
+WAYS: dict[str, dict[str, Any]] = {"eager": {}, "compiled": {"compile": True}, "checkpointing": {"checkpointing": True}}
 LOSSES = ("objectness", "proposal box", "class", "box", "mask")
 
 
@@ -59,13 +60,17 @@ class Course(NamedTuple):
 @contextmanager
 def contestants(course: Course) -> Iterator[list[Contestant]]:
     """Start everybody's interpreter; on an accelerator the peer is there in fp32 too, as it is used."""
-    precisions = dict.fromkeys(("fp32", course.parsed.precision))
+    precision = course.parsed.precision
+    precisions = dict.fromkeys(("fp32", precision))
     sides = [(name, python, each) for name, python in course.peers.items() for each in precisions]
     with ExitStack() as stack:
         found = []
-        for name, python, each in [*sides, ("ours", None, course.parsed.precision)]:
+        for name, python, each in sides:
             side = stack.enter_context(Side(name, python, course.parsed.threads))
             found.append(Contestant(f"{name} {each}", side, {"precision": each}))
+        for way in course.parsed.ways:
+            side = stack.enter_context(Side("ours", threads=course.parsed.threads))
+            found.append(Contestant(f"ours {precision} {way}", side, {"precision": precision, **WAYS[way]}))
         yield found
 
 
@@ -102,7 +107,7 @@ def plain_flops(layers: str, course: Course) -> int:
     first = course._replace(given={name: array[:1] for name, array in course.given.items()})
     with Side("ours", threads=course.parsed.threads) as side:
         plain = Contestant("plain", side, {"device": "cpu", "precision": "fp32"})
-        return make(plain, first, layers=layers).flops() * course.parsed.batch
+        return make(plain, first, task="plain", layers=layers).flops() * course.parsed.batch
 
 
 def unwaited(ours: Contestant, course: Course) -> str:
@@ -168,6 +173,7 @@ def main() -> None:
     parser.add_argument("--objects", type=int, default=5)
     parser.add_argument("--layers", nargs="+", choices=("3+", "all"), default=["3+", "all"])
     parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
+    parser.add_argument("--ways", nargs="+", choices=WAYS, default=["eager"], help="of ours")
     parser.add_argument("--repetitions", type=int, default=5)
     parser.add_argument("--profile", action="store_true", help="add the operators that take longest")
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".md"))

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache, partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,19 +20,16 @@ from torch import Tensor
 from worker import Arrays, Job, serve
 
 import maskrcnn
-from maskrcnn.config import ModelConfig, Stage, TrainConfig
+from maskrcnn.config import Layers, ModelConfig, Stage, TrainConfig
 from maskrcnn.data.batches import collate, padded_shape
 from maskrcnn.data.transforms import Resize
-from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.model.postprocess import Detections
 from maskrcnn.model.weights import build_filled
 from maskrcnn.ops.polygons import rasterise
 from maskrcnn.ops.resize import padded_size, place
 from maskrcnn.prediction.predictor import Predictor, prepare
 from maskrcnn.structures import Batch, Bitmaps, Instances, Sample
-from maskrcnn.training.history import LOSSES
-from maskrcnn.training.layers import freeze
-from maskrcnn.training.module import build_optimiser
+from maskrcnn.training.module import TrainingModule, build_optimiser
 from maskrcnn.zoo.opening import open_weights
 
 RATE = 1e-6  # of learning: made-up weights stay as they are
@@ -46,7 +44,13 @@ def _load(weights: str, **settings: Any) -> Predictor:
 
 
 def detect(
-    pictures: NDArray[np.uint8], task: str, weights: str, device: str, size_hw: Sequence[int], **settings: Any
+    pictures: NDArray[np.uint8],
+    task: str,
+    weights: str,
+    device: str,
+    size_hw: Sequence[int],
+    exported: bool = False,
+    **settings: Any,
 ) -> Job:
     """Find the objects of pictures (B, H, W, 3).
 
@@ -54,12 +58,15 @@ def detect(
         pictures: Decoded.
         task: `network` from padded pictures on the device to patches on it; `patches` and `call` from decoded pictures
             to `Instances`; `rle` to run lengths.
-        weights: A file of torchvision.
+        weights: A file of torchvision, or one that was exported.
         device: Where to run.
         size_hw: What the network sees.
+        exported: Whether it was, and has the settings for good.
         settings: More for `maskrcnn.load`.
     """
-    model = _load(weights, device=device, min_size=min(size_hw), max_size=max(size_hw), **settings)
+    sizes = {"min_size": min(size_hw), "max_size": max(size_hw)}
+    changed = {} if exported else settings
+    model = _load(weights, device=device, threads=torch.get_num_threads(), **sizes, **changed)
     if task == "network":
         return Job(partial(model.engine, *_padded(pictures, model)), _of_slots)
 
@@ -126,14 +133,6 @@ def _batch(config: ModelConfig, pictures: NDArray[np.uint8], rings: Any, labels:
     return collate(samples, range(len(samples)), shape_hw, config.input.resize)
 
 
-def _trainable(weights: str, layers: str, size_hw: Sequence[int]) -> MaskRCNN:
-    opened = open_weights(weights)
-    sizes = opened.config.input.change(min_size=min(size_hw), max_size=max(size_hw))
-    model = build_filled(opened.config.change(input=sizes), opened.tensors, weights).train()
-    freeze(model, layers)
-    return model
-
-
 @contextmanager
 def _waiting(mode: str, device: str) -> Iterator[None]:
     """Say what becomes of an operation that waits for the accelerator."""
@@ -153,10 +152,11 @@ def step(
     labels: NDArray[np.int64],
     task: str,
     weights: str,
-    layers: str,
+    layers: Layers,
     device: str,
     precision: str,
     size_hw: Sequence[int],
+    **settings: Any,
 ) -> Job:
     """Take a training step on B pictures with N objects each.
 
@@ -165,30 +165,42 @@ def step(
         rings: (B, N, V, 2). Outlines.
         labels: (B, N).
         task: `step` from a batch in the main memory to weights that have moved; `objects` from outlines; `unwaited`
-            is `step`, and fails where forward or backward waits for the device.
+            is `step`, and fails where forward or backward waits for the device; `plain` is the gradient of the network
+            as it is written, in which every multiplication can be counted.
         weights: A file of torchvision.
-        layers: What learns, `3+` or `all`.
+        layers: What learns.
         device: Where to run.
         precision: `fp32` or `bf16`.
         size_hw: What the network sees.
+        settings: More of `TrainConfig`.
     """
-    model = _trainable(weights, layers, size_hw).to(device, memory_format=torch.channels_last)
-    optimiser = build_optimiser(model, TrainConfig(stages=(Stage(layers=layers),), optimiser="sgd", learning_rate=RATE))
+    opened = open_weights(weights)
+    sizes = opened.config.input.change(min_size=min(size_hw), max_size=max(size_hw))
+    model = build_filled(opened.config.change(input=sizes), opened.tensors, weights)
+    model.to(device, memory_format=torch.channels_last)  # as a run begins
+    config = TrainConfig(stages=(Stage(layers=layers),), optimiser="sgd", learning_rate=RATE, **settings)
+    module = TrainingModule(model, config, 1, len(pictures))
+    module.enter_stage()
+    module._trainer = SimpleNamespace(world_size=1, precision_plugin=None)  # Lightning's part of a step, on one device
+    optimiser = build_optimiser(model, config)
     make = partial(_batch, model.config, pictures, rings, labels)
     ready = make() if task != "objects" else None
 
     def learn() -> Tensor:
         batch = move_data_to_device(ready or make(), torch.device(device))
         with _waiting("error" if task == "unwaited" else "default", device):
-            optimiser.zero_grad(set_to_none=True)
             with torch.autocast(device, dtype=torch.bfloat16, enabled=precision == "bf16"):
-                losses = model.losses(batch)
-            parts = torch.stack([losses[name].mean for name in LOSSES])
-            parts.sum().backward()
+                loss = module.training_step(batch, 0)
+            loss.backward()
         optimiser.step()
+        return module.means[1:]
+
+    def plain() -> Tensor:
+        parts = torch.stack([loss.mean for loss in model.losses(ready).values()])
+        parts.sum().backward()
         return parts.detach()
 
-    return Job(learn, lambda parts: {"losses": parts.float().cpu().numpy()})
+    return Job(plain if task == "plain" else learn, lambda parts: {"losses": parts.float().cpu().numpy()})
 
 
 if __name__ == "__main__":
