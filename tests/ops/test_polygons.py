@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -54,3 +56,14 @@ def test_a_ring_has_one_part_with_one_hole() -> None:
 
 def test_pixels_that_touch_at_a_corner_are_two_parts() -> None:
     assert len(trace(Bitmap(0, 0, np.eye(2, dtype=np.bool_)))) == 2
+
+
+def test_outlines_take_memory_by_the_border_and_little_by_the_area() -> None:
+    pixels = np.zeros((1500, 2000), dtype=np.bool_)
+    pixels[10:-10, 10:-10] = True
+    tracemalloc.start()
+    (part,) = trace(Bitmap(0, 0, pixels))
+    highest = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(part.exterior) == 4
+    assert highest < 5 * pixels.size  # a table with a place for every corner would take 32 bytes a pixel

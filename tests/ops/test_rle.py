@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
 from maskrcnn.errors import AnnotationError
-from maskrcnn.ops.rle import Bitmap, clip, compress, decode, decompress, encode, trim
+from maskrcnn.ops.rle import AT_ONCE, Bitmap, clip, compress, decode, decompress, encode, encode_each, trim
 
 masks = arrays(np.bool_, st.tuples(st.integers(1, 12), st.integers(1, 12)))
 
@@ -37,6 +37,17 @@ def test_decode_gives_the_tight_window_back(pixels: NDArray[np.bool_], x: int, y
 @given(st.lists(st.integers(0, 1 << 40), max_size=20))
 def test_decompress_undoes_compress(counts: list[int]) -> None:
     assert decompress(compress(np.array(counts, dtype=np.int64))).tolist() == counts
+
+
+@given(st.lists(masks, max_size=5), st.integers(-5, 9))
+def test_many_masks_are_written_as_each_alone(several: list[NDArray[np.bool_]], x: int) -> None:
+    bitmaps = [Bitmap(x, 2, pixels) for pixels in several]
+    assert encode_each(bitmaps, (9, 13)) == [encode(bitmap, (9, 13)) for bitmap in bitmaps]
+
+
+def test_more_masks_than_are_compressed_at_once() -> None:
+    bitmaps = [Bitmap(i, 1, np.ones((i % 4, 3), dtype=np.bool_)) for i in range(2 * AT_ONCE + 7)]
+    assert encode_each(iter(bitmaps), (6, 300)) == [encode(bitmap, (6, 300)) for bitmap in bitmaps]
 
 
 @pytest.mark.parametrize("text", ["P", "é", "0\n", "z"])

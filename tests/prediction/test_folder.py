@@ -13,8 +13,10 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 
 from maskrcnn.config import ModelConfig
+from maskrcnn.data.images import read_image
+from maskrcnn.draw.overlay import overlay
 from maskrcnn.errors import ImageError, InputError, OutputError
-from maskrcnn.prediction import Predictor
+from maskrcnn.prediction import Predictor, stream
 from maskrcnn.prediction.folder import overlay_names, predict_folder
 
 ORIENTATION = 274
@@ -135,3 +137,28 @@ def test_no_picture_leaves_empty_lists(predictor: Predictor, tmp_path: Path) -> 
     assert list(predict_folder(predictor, [], tmp_path / "out")) == []
     assert read(tmp_path / "out/predictions.json") == []
     assert read(tmp_path / "out/pictures.json")["images"] == []
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_the_overlay_is_drawn_over_the_upright_picture(predictor: Predictor, tmp_path: Path, workers: int) -> None:
+    turned = draw(tmp_path / "a.png", (64, 96), orientation=6)
+    ((_, found),) = predict_folder(predictor, [turned], tmp_path / "out", shown=0.0, workers=workers)
+    assert not isinstance(found, ImageError)
+    overlay(read_image(turned), found).save(tmp_path / "wanted.jpg", quality=92)  # type: ignore[arg-type]
+    assert (tmp_path / "out/overlays/a.jpg").read_bytes() == (tmp_path / "wanted.jpg").read_bytes()
+
+
+def test_a_picture_is_decoded_once(predictor: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = []
+    monkeypatch.setattr(stream, "read_image", lambda path: (opened.append(path), read_image(path))[1])
+    pictures = [draw(tmp_path / "a.png"), draw(tmp_path / "b.png")]
+    monkeypatch.setattr("maskrcnn.data.images.read_image", None)  # nobody else reads
+    list(predict_folder(predictor, pictures, tmp_path / "out", batch=2))
+    assert opened == pictures
+
+
+def test_a_picture_with_other_bands_is_named(predictor: Predictor, tmp_path: Path) -> None:
+    deep = tmp_path / "deep.png"
+    Image.fromarray(np.zeros((64, 64), dtype=np.uint16)).save(deep)
+    ((_, found),) = predict_folder(predictor, [deep], tmp_path / "out")
+    assert str(found) == f"{deep}: expected 3 bands, as the model was trained on, got 1 band"

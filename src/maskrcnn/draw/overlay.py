@@ -184,7 +184,8 @@ def contour(pixels: NDArray[np.bool_], width: int) -> NDArray[np.bool_]:
            [1, 0, 0, 1],
            [1, 1, 1, 1]])
     """
-    framed = np.pad(pixels, 1)
+    framed = np.zeros((pixels.shape[0] + 2, pixels.shape[1] + 2), dtype=np.bool_)
+    framed[1:-1, 1:-1] = pixels
     row, n = framed.shape[1], framed.size
     inside, fewer = framed.ravel(), np.zeros(n, dtype=np.bool_)
     middle = slice(row, n - row)  # what is left and right of a row is frame, so that rows may be one stretch

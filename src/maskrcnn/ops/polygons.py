@@ -49,7 +49,8 @@ _STEP = np.array([[1, 0], [0, 1], [-1, 0], [0, -1]])  # right, down, left, up; t
 
 def _edges(pixels: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """List the unit edges round a mask: tails (E, 2) int64 x, y and directions (E) int64."""
-    framed = np.pad(pixels, 1)
+    framed = np.zeros((pixels.shape[0] + 2, pixels.shape[1] + 2), dtype=np.bool_)
+    framed[1:-1, 1:-1] = pixels
     width, cells = framed.shape[1], framed.ravel()
     right, down = ((cells[step:] != cells[:-step]).nonzero()[0] for step in (1, width))  # from cell p to p + step
     tails, directions = [], []

@@ -7,13 +7,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from maskrcnn.data.formats.coco_results import Result, to_coco_results, write_results
-from maskrcnn.data.images import read_image
 from maskrcnn.draw.overlay import overlay
 from maskrcnn.errors import InputError, MaskRCNNError
 from maskrcnn.files import make_folder, replacing, write_text
 from maskrcnn.prediction.predictor import Predictor
-from maskrcnn.prediction.stream import Found, predict_all
+from maskrcnn.prediction.stream import Found, predict_files
 from maskrcnn.structures import Instances
 
 OVERLAYS = "overlays"
@@ -79,12 +81,12 @@ def predict_folder(
     ids = range(1, len(predictor.class_names) + 1)
     results: list[Result] = []
     records: list[dict[str, Any]] = []
-    stream = predict_all(predictor, len(pictures), pictures.__getitem__, batch=batch, workers=workers)
-    for i, (path, found) in enumerate(zip(pictures, stream, strict=True)):
+    stream = predict_files(predictor, pictures, batch=batch, workers=workers)
+    for i, (path, (found, picture)) in enumerate(zip(pictures, stream, strict=True)):
         records.append({"id": i + 1, "file_name": str(path), **_record(found, places[i])})
-        if not isinstance(found, MaskRCNNError):
+        if not isinstance(found, MaskRCNNError) and picture is not None:
             results += to_coco_results(found, i + 1, ids)
-            _draw(path, found[found.scores >= shown], places[i])
+            _draw(picture, found[found.scores >= shown], places[i])
         yield Outcome(path, found)
     write_results(results, out / "predictions.json")
     categories = [{"id": i, "name": name} for i, name in zip(ids, predictor.class_names, strict=True)]
@@ -98,9 +100,9 @@ def _spare_pictures(pictures: Sequence[Path], places: Sequence[Path]) -> None:
         raise InputError(f"{min(taken)}: expected pictures outside of the folder for overlays, got one inside of it")
 
 
-def _draw(path: Path, found: Instances, place: Path) -> None:
+def _draw(picture: NDArray[np.uint8], found: Instances, place: Path) -> None:
     with replacing(place) as temporary:
-        overlay(read_image(path), found).save(temporary, quality=92)
+        overlay(picture, found).save(temporary, quality=92)
 
 
 def _record(found: Found, place: Path) -> dict[str, Any]:

@@ -47,8 +47,13 @@ class Prepared(NamedTuple):
     size_hw: tuple[int, int]
 
 
-def prepare(picture: Picture, config: InputConfig) -> Prepared:
+def prepare(picture: Picture, config: InputConfig, path: Path | None = None) -> Prepared:
     """Read and resize one picture.
+
+    Args:
+        picture: What holds it.
+        config: What the network sees.
+        path: Where a decoded picture came from, for the error.
 
     Raises:
         ImageError: It can't be read, or its bands are not those of the model.
@@ -57,7 +62,7 @@ def prepare(picture: Picture, config: InputConfig) -> Prepared:
         picture = picture[..., None]  # not grey RGB, which 8 bits of two axes are otherwise
     array = to_array(picture)
     if array.shape[2] != config.bands:
-        name = picture if isinstance(picture, str | Path) else "image"
+        name = picture if isinstance(picture, str | Path) else path or "image"
         raise ImageError(
             f"{name}: expected {_bands(config.bands)}, as the model was trained on, got {_bands(array.shape[2])}"
         )

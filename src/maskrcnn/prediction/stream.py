@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple, cast
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
 from maskrcnn.config import InputConfig
+from maskrcnn.data.images import read_image
+from maskrcnn.draw.overlay import displayable
 from maskrcnn.errors import MaskRCNNError
 from maskrcnn.prediction.predictor import Picture, Predictor, Prepared, prepare
 from maskrcnn.structures import Instances
@@ -18,8 +23,15 @@ from maskrcnn.structures import Instances
 Found = Instances | MaskRCNNError
 
 
+class _Read(NamedTuple):
+    """A picture as the network takes it, and as it is shown; None where nobody shows it."""
+
+    prepared: Prepared
+    shown: NDArray[np.uint8] | None
+
+
 @dataclass(frozen=True)
-class _Reader(TorchDataset[Prepared | MaskRCNNError]):
+class _Reader(TorchDataset[_Read | MaskRCNNError]):
     """Reads one picture; the part that runs in the worker processes. An error travels as a value."""
 
     count: int
@@ -29,11 +41,24 @@ class _Reader(TorchDataset[Prepared | MaskRCNNError]):
     def __len__(self) -> int:
         return self.count
 
-    def __getitem__(self, i: int) -> Prepared | MaskRCNNError:
+    def __getitem__(self, i: int) -> _Read | MaskRCNNError:
         try:
-            return prepare(self.picture(i), self.config)
+            return self._read(self.picture(i))
         except MaskRCNNError as error:
             return error
+
+    def _read(self, picture: Picture) -> _Read:
+        return _Read(prepare(picture, self.config), None)
+
+
+@dataclass(frozen=True)
+class _ShowingReader(_Reader):
+    """Reads a file once for both the network and whoever looks at it."""
+
+    def _read(self, picture: Picture) -> _Read:
+        path = cast("Path", picture)
+        decoded = read_image(path)
+        return _Read(prepare(decoded, self.config, path), displayable(decoded))
 
 
 def _as_it_is(values: Any) -> Any:
@@ -55,7 +80,26 @@ def predict_all(
     Yields:
         The objects of a picture, or the error that reading it raised.
     """
-    reader = _Reader(count, picture, predictor.config.input)
+    for found, _ in _predict(predictor, _Reader(count, picture, predictor.config.input), batch, workers):
+        yield found
+
+
+def predict_files(
+    predictor: Predictor, paths: Sequence[Path], *, batch: int = 1, workers: int = 0
+) -> Iterator[tuple[Found, NDArray[np.uint8] | None]]:
+    """Find the objects of files as `predict_all` does, and give each picture along with them, decoded once.
+
+    Yields:
+        The objects of a picture and the picture as RGB (H, W, 3) to show; or the error that reading it raised, and
+        None.
+    """
+    reader = _ShowingReader(len(paths), paths.__getitem__, predictor.config.input)
+    return _predict(predictor, reader, batch, workers)
+
+
+def _predict(
+    predictor: Predictor, reader: _Reader, batch: int, workers: int
+) -> Iterator[tuple[Found, NDArray[np.uint8] | None]]:
     loader = DataLoader(
         reader,
         batch_size=batch,
@@ -67,10 +111,13 @@ def predict_all(
         yield from _predict_readable(predictor, pictures)
 
 
-def _predict_readable(predictor: Predictor, pictures: Sequence[Prepared | MaskRCNNError]) -> list[Found]:
-    readable = [picture for picture in pictures if not isinstance(picture, MaskRCNNError)]
+def _predict_readable(
+    predictor: Predictor, pictures: Sequence[_Read | MaskRCNNError]
+) -> Iterator[tuple[Found, NDArray[np.uint8] | None]]:
+    readable = [picture.prepared for picture in pictures if not isinstance(picture, MaskRCNNError)]
     found = iter(predictor.predict_prepared(readable))
-    return [picture if isinstance(picture, MaskRCNNError) else next(found) for picture in pictures]
+    for picture in pictures:
+        yield (picture, None) if isinstance(picture, MaskRCNNError) else (next(found), picture.shown)
 
 
 def strictly(found: Iterator[Found]) -> Iterator[Instances]:
