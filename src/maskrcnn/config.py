@@ -390,6 +390,12 @@ class TrainConfig(Settings):
     checkpoint_minutes: Positive = 5.0
     augment: AugmentConfig = AugmentConfig()
 
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.compile and self.checkpointing:
+            raise ValueError("compile: expected it without checkpointing, got both; choose one")
+        return self
+
     @property
     def epochs(self) -> int:
         """Epochs of all stages together."""

@@ -134,6 +134,19 @@ def test_a_training_step_on_an_accelerator_never_waits(
         assert loss.samples == expected[name].samples
 
 
+def test_a_training_step_on_an_accelerator_is_one_graph(
+    model: MaskRCNN, make_batch: MakeBatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch = make_batch([[CAT, DOG], []])
+    model.train()
+    expected = model.losses(batch)
+    monkeypatch.setattr(mask_rcnn, "filled_slots", lambda valid: torch.arange(valid.numel()))
+    monkeypatch.setattr(MaskRCNN, "_nms", lambda self, like: nms_static)
+    losses = torch.compile(model.losses, dynamic=False, fullgraph=True, backend="eager")(batch)
+    for name, loss in losses.items():
+        assert torch.allclose(loss.total, expected[name].total, rtol=1e-4), name
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_a_training_step_on_a_gpu_never_waits(model: MaskRCNN, make_batch: MakeBatch) -> None:
     batch = make_batch([[CAT, DOG], []])

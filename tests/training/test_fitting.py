@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from maskrcnn.config import InputConfig, TrainConfig
-from maskrcnn.errors import InputError
+from maskrcnn.errors import ConfigError, InputError
 from maskrcnn.model.mask_rcnn import build
 from maskrcnn.training import fitting
 from maskrcnn.training.fitting import _left_in_container, fitting_batch, largest_batch, trial_batch
@@ -99,3 +99,8 @@ def test_a_run_keeps_what_was_found(learn, tmp_path, monkeypatch):
 def test_several_processes_want_a_number(learn, tmp_path):
     with pytest.raises(InputError, match=r"^batch: expected a number with several processes, got auto; find it"):
         learn(tmp_path / "run", settings={"batch": 0}, devices=2)
+
+
+def test_compiled_and_checkpointed_do_not_go_together():
+    with pytest.raises(ConfigError, match="compile: expected it without checkpointing, got both; choose one"):
+        TrainConfig.parse({"compile": True, "checkpointing": True}, "train")

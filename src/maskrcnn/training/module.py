@@ -173,7 +173,8 @@ class TrainingModule(L.LightningModule):
     def _ways(self) -> Iterator[None]:
         """Compute as the settings and the device want it."""
         with ExitStack() as ways:
-            ways.enter_context(quick_convolutions())
+            if self.device.type == "cpu":
+                ways.enter_context(quick_convolutions())
             if self.settings.checkpointing:
                 ways.enter_context(checkpointed(self.model))
             yield
