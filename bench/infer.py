@@ -84,16 +84,16 @@ def contestants(parsed: argparse.Namespace, peers: Mapping[str, str], stack: Exi
 
 def in_integers(parsed: argparse.Namespace, common: dict[str, Any], stack: ExitStack) -> list[Contestant]:
     """Export the network in 8-bit integers for everything that runs them, with ranges of made-up pictures."""
-    folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+    pictures, out = (Path(stack.enter_context(tempfile.TemporaryDirectory())) for _ in range(2))
     size_hw = common["size_hw"]
     limits = {"proposals": parsed.proposals, "detections": parsed.detections}
     model = load(common["weights"], device="cpu", min_size=min(size_hw), max_size=max(size_hw), **limits)
     for seed in range(CALIBRATION):
-        Image.fromarray(picture(size_hw, 100 + seed)).save(folder / f"{seed}.png")
+        Image.fromarray(picture(size_hw, 100 + seed)).save(pictures / f"{seed}.png")
     found = []
     for name in INTEGERS:
-        path = folder / f"model{FORMATS[name].suffix}"
-        export(model, path, to=name, calibrate=folder)
+        path = out / f"model{FORMATS[name].suffix}"
+        export(model, path, to=name, calibrate=pictures)
         side = stack.enter_context(Side("ours", threads=parsed.threads))
         found.append(Contestant(f"ours: {name} int8", side, {"weights": str(path), "exported": True}))
     return found
