@@ -48,13 +48,12 @@ def find_pictures(source: str | Path | Dataset, most: int = MOST) -> list[Path]:
 
 
 def _all_pictures(source: str | Path | Dataset) -> list[Path]:
-    if not isinstance(source, Dataset):
-        try:
-            source = open_dataset(source)
-        except FormatError:
-            return list_images([source])
-    paths = (source.path(i) for i in range(len(source)))
-    return list(dict.fromkeys(paths))
+    try:
+        dataset = source if isinstance(source, Dataset) else open_dataset(source)
+    except FormatError:
+        assert not isinstance(source, Dataset)
+        return list_images([source])
+    return list(dict.fromkeys(dataset.path(i) for i in range(len(dataset))))
 
 
 class Reader:

@@ -59,8 +59,8 @@ class Range(NamedTuple):
 class Grid(NamedTuple):
     """The values that an integer stands for: `(integer - zero) * scale`."""
 
-    scale: NDArray[np.float32]
-    zero: NDArray[np.generic]
+    scale: np.float32
+    zero: np.integer[Any]
 
 
 class Plan(NamedTuple):
@@ -201,7 +201,8 @@ class Writer:
         shape = [-1 if i == axis else 1 for i in range(values.ndim)]
         integers = np.clip(np.rint(values / scale.reshape(shape)), -WEIGHT_LIMIT, WEIGHT_LIMIT).astype(np.int8)
         node.input[1] = self._constant(f"{name}/{node.input[0]}", integers, scale.astype(np.float32), axis)
-        return (scale * value_scale).astype(np.float32)
+        product: NDArray[np.float32] = (scale * value_scale).astype(np.float32)
+        return product
 
     def _bias(self, node: Any, scale: NDArray[np.float32]) -> None:
         values = self._onnx.numpy_helper.to_array(self._constants[node.input[2]])

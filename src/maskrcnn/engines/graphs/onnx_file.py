@@ -22,7 +22,7 @@ from maskrcnn.errors import InputError, WeightsError
 from maskrcnn.files import replacing
 from maskrcnn.model.mask_rcnn import MaskRCNN
 
-_AXES = {
+_AXES: dict[str, dict[str, tuple[str | None, ...]]] = {
     "network": {"images": ("batch", None, "height", "width"), "size_hw": ("batch", None)},
     "uint8": {"images": ("batch", None, "height", "width")},
     "float32": {"images": ("batch", None, "height", "width")},
@@ -74,6 +74,7 @@ def to_onnx(model: MaskRCNN, about: About) -> Any:
             input_names=inputs_of(about.takes),
             output_names=OUTPUTS,
         )
+    assert made is not None, "written in memory"
     graph = made.model_proto
     _tidy(graph, about)
     return graph
