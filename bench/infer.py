@@ -224,6 +224,11 @@ otherwise. Its accuracy is not compared here.
 """
 
 
+INT8 = """
+The made-up weights are no measure of what 8 bits lose: of those rows only the speed counts.
+"""
+
+
 def notes(course: Course, parsed: argparse.Namespace, most: float) -> str:
     """Say what was measured."""
     tasks = "\n".join(f"- {TASKS[task]}" for task in parsed.tasks)
@@ -236,7 +241,7 @@ def notes(course: Course, parsed: argparse.Namespace, most: float) -> str:
     )
     if "ultralytics" in course.flops:
         text += ULTRALYTICS.format(gflop=course.flops["ultralytics"] / parsed.batch / 1e9)
-    return text
+    return text + (INT8 if parsed.int8 else "")
 
 
 # ---- the run
