@@ -9,6 +9,7 @@ import torch
 
 from maskrcnn.config import BackboneConfig, BoxHeadConfig, MaskHeadConfig, ModelConfig, PyramidConfig
 from maskrcnn.engines import compiled
+from maskrcnn.engines import planar as planar_parts
 from maskrcnn.engines.choice import BACKENDS, choose
 from maskrcnn.engines.eager import EagerEngine, prepare
 from maskrcnn.engines.planar import PlanarBody, PlanarMaskHead, PlanarPyramid, PlanarRPNHead
@@ -151,3 +152,19 @@ def test_compiling_needs_a_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (
         BACKENDS["compile"].missing() == "torch.compile needs a C++ compiler, and no-such-compiler is not on the PATH"
     )
+
+
+def test_more_regions_than_a_canvas_holds_are_drawn_in_parts(
+    tiny: ModelConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    head = wide(tiny).mask_head
+    planar = PlanarMaskHead(head)
+    pooled = torch.randn(75, 64, 14, 14).contiguous(memory_format=torch.channels_last)
+    labels = torch.arange(75) % len(tiny.classes)
+    with torch.inference_mode():
+        expected = head(pooled, labels)
+        whole = planar(pooled, labels)
+        monkeypatch.setattr(planar_parts, "AT_ONCE", 33)
+        parts = planar(pooled, labels)
+    torch.testing.assert_close(whole, expected, rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(parts, expected, rtol=1e-3, atol=1e-4)

@@ -133,6 +133,9 @@ class PlanarBody(nn.Module):
         return F.relu(self.plain.fc1(take_rows(_convolve(pooled, self.convs))), inplace=True)
 
 
+AT_ONCE = 100  # regions that a canvas of the mask head holds, so that memory does not grow with the detections
+
+
 class PlanarMaskHead(nn.Module):
     """The mask head; of the last layer only the class of a region is computed.
 
@@ -155,6 +158,10 @@ class PlanarMaskHead(nn.Module):
         if _cells(pooled) < CELLS:
             plain: Tensor = self.plain(pooled, labels)
             return plain
+        parts = zip(torch.split(pooled, AT_ONCE), torch.split(labels, AT_ONCE), strict=True)
+        return torch.cat([self._of_canvas(*part) for part in parts])
+
+    def _of_canvas(self, pooled: Tensor, labels: Tensor) -> Tensor:
         last = self.plain.logits
         choice = torch.zeros_like(labels) if self.plain.config.class_agnostic else labels.clamp(0, len(last.weight) - 1)
         assert last.bias is not None

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from itertools import product
 from typing import Any
 
 import torch
@@ -68,18 +69,18 @@ def _sparse_weight_gradient(gradient: Tensor, rows: Tensor, near: Tensor, inside
 
 
 def _weight_gradient(gradient: Tensor, x: Tensor) -> Tensor:
-    """Multiply the gradients of all cells with what they saw, a shift at a time: (D, C, 3, 3).
+    """Multiply the gradients of all cells with what they saw, a picture and a shift at a time: (D, C, 3, 3).
 
-    In rows of padded pictures a shift is an offset, and what it carries over a border meets a zero.
+    In rows of a padded picture a shift is an offset, and what it carries over a border meets a zero.
     """
     wide = x.shape[3] + 2
-    seen, of = (F.pad(t.permute(0, 2, 3, 1), (0, 0, 1, 1, 1, 1)).flatten(0, 2) for t in (x, gradient))
-    inner = of[wide + 1 : len(of) - wide - 1].t()
-    result = x.new_empty(3, 3, len(inner), seen.shape[1])
-    for i in range(3):
-        for j in range(3):
+    result = x.new_zeros(3, 3, gradient.shape[1], x.shape[1])
+    for own in zip(x, gradient, strict=True):
+        seen, of = (F.pad(t.permute(1, 2, 0), (0, 0, 1, 1, 1, 1)).flatten(0, 1) for t in own)
+        inner = of[wide + 1 : len(of) - wide - 1].t()
+        for i, j in product(range(3), repeat=2):
             first = i * wide + j
-            torch.mm(inner, seen[first : first + inner.shape[1]], out=result[i, j])
+            result[i, j].addmm_(inner, seen[first : first + inner.shape[1]])
     return result.permute(2, 3, 0, 1)
 
 
