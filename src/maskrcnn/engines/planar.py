@@ -21,6 +21,8 @@ from maskrcnn.model.roi_heads import FourConvOneFC, MaskHead
 from maskrcnn.model.rpn import AnchorScores, RPNHead
 from maskrcnn.ops.roi_align import Table
 
+AT_ONCE = 100  # regions whose masks are drawn together
+
 
 class PlanarMaskRCNN(MaskRCNN):
     """The network with parts that give planes: RoIAlign, which wants rows, gets them once for both heads.
@@ -36,6 +38,11 @@ class PlanarMaskRCNN(MaskRCNN):
     def table(self, features: Sequence[Tensor]) -> Table:
         """Lay P2 to P5 out for RoIAlign."""
         return super().table([level.contiguous(memory_format=torch.channels_last) for level in features])
+
+    def _mask_logits(self, table: Table, boxes: Tensor, labels: Tensor, slots: Tensor) -> Tensor:
+        """Pool and draw a canvas of regions at a time, so that memory does not grow with the detections."""
+        draw = super()._mask_logits
+        return torch.cat([draw(table, boxes, labels, part) for part in torch.split(slots, AT_ONCE)])
 
 
 class _Lateral(nn.Module):
@@ -133,9 +140,6 @@ class PlanarBody(nn.Module):
         return F.relu(self.plain.fc1(take_rows(_convolve(pooled, self.convs))), inplace=True)
 
 
-AT_ONCE = 100  # regions that a canvas of the mask head holds, so that memory does not grow with the detections
-
-
 class PlanarMaskHead(nn.Module):
     """The mask head; of the last layer only the class of a region is computed.
 
@@ -158,10 +162,6 @@ class PlanarMaskHead(nn.Module):
         if _cells(pooled) < CELLS:
             plain: Tensor = self.plain(pooled, labels)
             return plain
-        parts = zip(torch.split(pooled, AT_ONCE), torch.split(labels, AT_ONCE), strict=True)
-        return torch.cat([self._of_canvas(*part) for part in parts])
-
-    def _of_canvas(self, pooled: Tensor, labels: Tensor) -> Tensor:
         last = self.plain.logits
         choice = torch.zeros_like(labels) if self.plain.config.class_agnostic else labels.clamp(0, len(last.weight) - 1)
         assert last.bias is not None
