@@ -11,8 +11,10 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import Any, cast
+from zipfile import ZipFile
 
 import torch
 from torch import Tensor, fx, nn
@@ -86,8 +88,19 @@ def write_torchscript(model: MaskRCNN, about: About, path: Path) -> None:
         OutputError: The file can't be written.
     """
     script = to_script(capture(model, about.takes, NAMED_SUPPRESSION))
-    with replacing(path) as temporary, _scripting():
-        torch.jit.save(script, temporary, _extra_files={ABOUT: json.dumps(to_texts(about))})
+    content = BytesIO()
+    with _scripting():
+        torch.jit.save(script, content, _extra_files={ABOUT: json.dumps(to_texts(about))})
+    with replacing(path) as temporary:
+        _copy_without_places(content, temporary)
+
+
+def _copy_without_places(content: BytesIO, path: Path) -> None:
+    """Copy an archive without the records that say which lines of whose files it was made of."""
+    with ZipFile(content) as source, ZipFile(path, "w") as target:
+        for record in source.infolist():
+            if not record.filename.endswith(".debug_pkl"):
+                target.writestr(record.filename, source.read(record))
 
 
 def open_torchscript(path: Path) -> tuple[nn.Module, About]:
