@@ -168,7 +168,6 @@ class Writer:
         import onnx
 
         self._onnx = onnx
-        self._scheme = scheme
         self._graph = model.graph
         self._grids = {name: grid(values, scheme.signed) for name, values in ranges.items()}
         self._constants = {each.name: each for each in model.graph.initializer}
@@ -182,10 +181,10 @@ class Writer:
                 self._bias(node, scale)
         pairs = {name: self._pair(name) for name in plan.tensors}
         for node in self._graph.node:
-            if self._scheme.outputs or node.op_type in _PASSING | _LAYERS:
-                for i, name in enumerate(node.input):
-                    if name in pairs:
-                        node.input[i] = pairs[name]
+            # every reader, or OpenVINO may give those that are left out the integers (2026.4)
+            for i, name in enumerate(node.input):
+                if name in pairs:
+                    node.input[i] = pairs[name]
         self._finish()
 
     def _weights(self, node: Any) -> NDArray[np.float32]:
