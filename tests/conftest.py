@@ -49,7 +49,7 @@ TINY = ModelConfig(
 )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def tiny() -> ModelConfig:
     """The settings of a model small enough for a test, for three classes and pictures of 64x96."""
     return TINY

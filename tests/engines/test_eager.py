@@ -154,9 +154,7 @@ def test_compiling_needs_a_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
-def test_masks_of_many_regions_are_drawn_in_parts(
-    tiny: ModelConfig, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_masks_of_many_regions_are_drawn_in_parts(tiny: ModelConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     model = prepare(wide(tiny), CPU)
     with torch.inference_mode():
         whole = model(*given(2))

@@ -13,7 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
-from maskrcnn.config import BackboneConfig, PyramidConfig
+from maskrcnn.config import BackboneConfig, ModelConfig, PyramidConfig
 from maskrcnn.engines import openvino
 from maskrcnn.engines.graphs.metadata import About
 from maskrcnn.engines.graphs.onnx_file import write_onnx
@@ -26,11 +26,9 @@ DOCS = Path(__file__).parents[2] / "docs/export-openvino.md"
 
 
 @pytest.fixture(scope="module")
-def model() -> MaskRCNN:
-    from conftest import TINY
-
+def model(tiny: ModelConfig) -> MaskRCNN:
     torch.manual_seed(1)
-    config = TINY.change(backbone=BackboneConfig(depth="resnet18"), pyramid=PyramidConfig(channels=32))
+    config = tiny.change(backbone=BackboneConfig(depth="resnet18"), pyramid=PyramidConfig(channels=32))
     network = build(config).eval()
     with torch.no_grad():
         network.box_head.logits.weight.normal_(0, 0.3)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from maskrcnn.config import BackboneConfig, PyramidConfig
+from maskrcnn.config import BackboneConfig, ModelConfig, PyramidConfig
 from maskrcnn.data import open_dataset
 from maskrcnn.data.synth import synthesise
 from maskrcnn.engines import onnx as onnx_engine
@@ -36,16 +36,14 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def model(photos: Path) -> MaskRCNN:
+def model(tiny: ModelConfig, photos: Path) -> MaskRCNN:
     """A network whose regions are sure of their class, so that small changes of a score choose no others."""
-    from conftest import TINY
-
     torch.manual_seed(3)
-    config = TINY.change(
+    config = tiny.change(
         classes=open_dataset(photos).class_names,
         backbone=BackboneConfig(depth="resnet18"),
         pyramid=PyramidConfig(channels=32),
-        detect=TINY.detect.change(detections=20),
+        detect=tiny.detect.change(detections=20),
     )
     network = build(config).eval()
     with torch.no_grad():
