@@ -10,12 +10,15 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim
 
+from maskrcnn.config import InputConfig
 from maskrcnn.engines.graphs import programs
 from maskrcnn.engines.graphs.capture import quietly
 from maskrcnn.engines.graphs.network import GRAPH_LEVEL_RULES
 from maskrcnn.engines.graphs.onnx_operators import OPSET, translations
 from maskrcnn.engines.graphs.operators import looped_nms, named_nms, named_pool
+from maskrcnn.engines.graphs.whole import SAMPLINGS, SCALES
 from maskrcnn.ops.nms import Kept, nms
+from maskrcnn.ops.resize import target_size
 from maskrcnn.ops.roi_align import LEVEL_RULES, SAMPLERS, build_table, roi_align
 
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -185,3 +188,33 @@ def test_levels_follow_the_models_rule(padded_hw: tuple[int, int]) -> None:
     side = torch.cat([torch.arange(1.0, 1000), 224 * 2.0 ** torch.arange(-6, 3)])
     for name, rule in LEVEL_RULES.items():
         assert torch.equal(GRAPH_LEVEL_RULES[name](side, padded_hw), rule(side, padded_hw)), name
+
+
+class Sizes(nn.Module):
+    def __init__(self, config: InputConfig) -> None:
+        super().__init__()
+        self.config = config
+
+    def forward(self, *arguments: Tensor) -> Tensor:
+        h, w = arguments[0].shape
+        scale = SCALES[self.config.resize](h, w, self.config)
+        sides = [torch.sym_max(1, SAMPLINGS[self.config.sampling].side(side, scale)) for side in (h, w)]
+        return torch.stack([torch.full((), side, dtype=torch.int64) for side in sides])
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        InputConfig(),
+        InputConfig(sampling="plain"),
+        InputConfig(resize="square", sampling="plain", max_size=1000),
+        InputConfig(resize="centred_square", sampling="zero_edge", min_size=800, max_size=1024),
+        InputConfig(resize="centred", sampling="zero_edge", min_size=128, min_scale=1.5),
+    ],
+    ids=lambda config: f"{config.resize}-{config.sampling}",
+)
+def test_onnx_computes_sizes_in_double_precision(config: InputConfig) -> None:
+    run = runs_in_onnx(Sizes(config), (torch.zeros(60, 70),), [{0: Dim("h"), 1: Dim("w")}])
+    generator = torch.Generator().manual_seed(0)
+    for h, w in [*torch.randint(1, 900, (150, 2), generator=generator).tolist(), [49, 49], [800, 1333], [1280, 1284]]:
+        assert tuple(run(torch.zeros(h, w))[0].tolist()) == target_size((h, w), config), (h, w)

@@ -26,6 +26,8 @@ def translations() -> dict[Callable[..., Any], Callable[..., Any]]:
         SUPPRESS: _suppress,
         POOL: _pool,
         torch.sym_float: _as_double,
+        torch.sym_min: _arithmetic("Min"),
+        torch.sym_max: _arithmetic("Max"),
         operator.truediv: _arithmetic("Div"),
         operator.mul: _arithmetic("Mul"),
         operator.add: _arithmetic("Add"),
@@ -70,7 +72,7 @@ def _arithmetic(name: str) -> Callable[[Any, Any], Any]:
     return write
 
 
-def _rounded(number: Any) -> Any:
+def _rounded(number: Any, digits: None = None) -> Any:  # noqa: ARG001  # as `round`
     return _op().Cast(_op().Round(number), to=_INT64)
 
 
