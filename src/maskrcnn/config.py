@@ -349,7 +349,7 @@ class TrainConfig(Settings):
         stages: What learns for how many epochs, one part after the other.
         batch: Pictures a step and process; 0 finds the largest power of two that fits into memory.
         parts: A batch is computed in so many parts, one after the other, with the gradient of the whole: less memory
-            for a third more time.
+            for more time.
         accumulate: Batches whose gradients are added before the weights move; the loss is the mean of theirs.
         optimiser: `adamw`, or `sgd` with momentum.
         learning_rate: At its highest.
