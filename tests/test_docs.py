@@ -137,7 +137,8 @@ def run_python(page: Path) -> None:
         exec(compile(text, name_of(page), "exec"), space)
 
 
-WITH_PYTHON = [page for page in PAGES if fences(page, "python") and page.parent == DOCS and page.stem != "training"]
+ELSEWHERE = ("training", "export")  # their lines run in other tests, beside what they need
+WITH_PYTHON = [p for p in PAGES if fences(p, "python") and p.parent == DOCS and p.stem not in ELSEWHERE]
 
 
 @pytest.mark.usefixtures("folder")

@@ -148,8 +148,8 @@ def export(
     chosen = list(pictures) or _drawn(network.config.input.bands)
     ran = run_both(ours, theirs, chosen)
     same = compare(ran.model, ran.file)
-    before: Mapping[str, float] = {}
-    after: Mapping[str, float] = {}
+    before: Mapping[str, float | None] = {}
+    after: Mapping[str, float | None] = {}
     if data is not None:
         advance("measuring the model", 2, steps)
         before = evaluate(ours, data).values

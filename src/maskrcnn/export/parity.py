@@ -80,8 +80,8 @@ class Report:
     agreement: Agreement
     model_ms: float
     file_ms: float
-    model_ap: Mapping[str, float] = field(default_factory=dict)
-    file_ap: Mapping[str, float] = field(default_factory=dict)
+    model_ap: Mapping[str, float | None] = field(default_factory=dict)
+    file_ap: Mapping[str, float | None] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
     @property
@@ -123,9 +123,9 @@ class Report:
             ("time a picture", f"model {self.model_ms:.0f} ms, file {self.file_ms:.0f} ms: {self.speed_up:.2f} times"),
         ]
         rows += [
-            (name, f"model {before:.4f}, file {self.file_ap[name]:.4f}")
-            for name, before in self.model_ap.items()
-            if name in ("box/AP", "mask/AP")
+            (name, f"model {before:.4f}, file {after:.4f}")
+            for name in ("box/AP", "mask/AP")
+            if (before := self.model_ap.get(name)) is not None and (after := self.file_ap.get(name)) is not None
         ]
         return rows
 

@@ -67,7 +67,7 @@ def _capture_network(network: GraphNetwork, bands: int) -> ExportedProgram:
     return _export(PaddedPictures(network), (images, size_hw), shapes)
 
 
-def _export(module: nn.Module, arguments: tuple[Tensor, ...], shapes: tuple[dict[int, object], ...]) -> ExportedProgram:
+def _export(module: nn.Module, arguments: tuple[Tensor, ...], shapes: tuple[dict[int, Dim], ...]) -> ExportedProgram:
     return torch.export.export(module, arguments, dynamic_shapes=shapes, strict=False)
 
 

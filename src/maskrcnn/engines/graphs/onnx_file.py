@@ -22,11 +22,7 @@ from maskrcnn.errors import InputError, WeightsError
 from maskrcnn.files import replacing
 from maskrcnn.model.mask_rcnn import MaskRCNN
 
-_AXES = {
-    "network": {"images": ("batch", None, "height", "width"), "size_hw": ("batch", None)},
-    "uint8": {"images": ("batch", None, "height", "width")},
-    "float32": {"images": ("batch", None, "height", "width")},
-}
+_AXES = {"images": ("batch", None, "height", "width")}  # of all else the first is the batch
 
 
 def missing() -> str | None:
@@ -74,6 +70,7 @@ def to_onnx(model: MaskRCNN, about: About) -> Any:
             input_names=inputs_of(about.takes),
             output_names=OUTPUTS,
         )
+    assert made is not None, "a program always becomes one"
     graph = made.model_proto
     _tidy(graph, about)
     return graph
@@ -99,7 +96,7 @@ def _tidy(graph: Any, about: About) -> None:
     del graph.graph.value_info[:]
     graph.graph.name = "maskrcnn"
     for value in (*graph.graph.input, *graph.graph.output):
-        axes = _AXES[about.takes].get(value.name, ("batch",))
+        axes = _AXES.get(value.name, ("batch",))
         for axis, name in zip(value.type.tensor_type.shape.dim, axes, strict=False):
             if name is not None:
                 axis.dim_param = name

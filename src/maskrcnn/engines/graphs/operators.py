@@ -187,7 +187,9 @@ def _named_mean(places: str) -> Pooling:
         sampling_ratio: int,
         sampler: str,  # noqa: ARG001  # as every pooling
     ) -> Tensor:
-        return POOL(list(table.levels), _in_cells(table, boxes, level), picture, level, bins, sampling_ratio, places)
+        cells = _in_cells(table, boxes, level)
+        pooled: Tensor = POOL(list(table.levels), cells, picture, level, bins, sampling_ratio, places)
+        return pooled
 
     return pool
 

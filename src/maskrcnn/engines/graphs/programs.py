@@ -171,7 +171,7 @@ def to_script(program: ExportedProgram) -> torch.jit.ScriptModule:
 
     Each operator of the program is one of TorchScript too, which finds the overload by itself.
     """
-    module = cast("fx.GraphModule", program.module(check_guards=False))
+    module = program.module(check_guards=False)
     graph = module.graph
     for node in list(graph.nodes):
         if node.op == "call_module" or node.target in _CHECKS:
