@@ -100,7 +100,7 @@ def _tidy(graph: Any, about: About) -> None:
     del graph.graph.value_info[:]
     graph.graph.name = "maskrcnn"
     for value in (*graph.graph.input, *graph.graph.output):
-        axes = _AXES[about.takes].get(value.name, ("batch",))
+        axes = _AXES.get(value.name, ("batch",))
         for axis, name in zip(value.type.tensor_type.shape.dim, axes, strict=False):
             if name is not None:
                 axis.dim_param = name
