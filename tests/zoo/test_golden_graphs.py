@@ -14,7 +14,6 @@ from test_golden_outputs import GOLDEN, _weights, _written
 from maskrcnn.engines.choice import open_exported
 from maskrcnn.engines.graphs.metadata import About
 from maskrcnn.engines.graphs.onnx_file import write_onnx
-from maskrcnn.export.parity import compare
 from maskrcnn.model.weights import build_filled
 from maskrcnn.prediction import Predictor
 from maskrcnn.prediction.predictor import prepare, to_instances
