@@ -70,7 +70,9 @@ def test_whole_picture_of_matterport(matterport: Predictor) -> None:
     assert_same_instances(matterport.predict(single["image"]), *their_results(single, ""))
 
 
-TINY = pytest.param("tiny", marks=pytest.mark.xfail(strict=True, reason="0.0016 of a score off, as the model in PyTorch is"))
+TINY = pytest.param(
+    "tiny", marks=pytest.mark.xfail(strict=True, reason="0.0016 of a score off, as the model in PyTorch is")
+)
 
 
 @pytest.mark.parametrize("name", ["down_tall", "exact", TINY, "wide"])
