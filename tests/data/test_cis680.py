@@ -102,6 +102,7 @@ def test_a_program_in_the_labels_is_not_run(folder: Path) -> None:
         ("labels", [[1, 3], [], [4]], "picture 2: object 0: label: expected 1, 2 or 3, got 4"),
         ("labels", [[1, 3], [], [1.5]], "row 2: expected whole numbers, got"),
         ("labels", [[1, 3], [], [float("nan")]], "row 2: expected whole numbers, got"),
+        ("labels", [[1, 3], [], [1e30]], "row 2: expected whole numbers, got"),
         ("labels", [[1, 3], [1], [1]], "bboxes_comp_zlib.npy: row 1: expected 1 boxes of 4 numbers"),
         ("bboxes", [[1, 2, 3, 4] * 2, [], [5, 2, 3, 4]], "picture 2: expected boxes of x1, y1, x2, y2"),
         ("bboxes", [[1, 2, 3, float("nan")] * 2, [], [1, 2, 3, 4]], "picture 0: expected boxes"),
@@ -110,6 +111,13 @@ def test_a_program_in_the_labels_is_not_run(folder: Path) -> None:
 def test_labels_and_boxes_that_are_wrong(name: str, rows: list[Any], why: str, folder: Path) -> None:
     np.save(folder / f"my_{name}_comp_zlib.npy", objects(rows), allow_pickle=True)
     with pytest.raises(AnnotationError, match=why):
+        open_dataset(folder)
+
+
+@pytest.mark.parametrize("name", ["labels", "bboxes"])
+def test_complex_numbers_are_refused_whole(name: str, folder: Path) -> None:
+    np.save(folder / f"my_{name}_comp_zlib.npy", np.full((3, 8), 1 + 2j))
+    with pytest.raises(AnnotationError, match=f"{name}_comp_zlib.npy: row 0: expected numbers, got complex128"):
         open_dataset(folder)
 
 

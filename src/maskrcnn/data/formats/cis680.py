@@ -40,6 +40,7 @@ CLASSES = ("vehicle", "person", "animal")
 _PICTURES, _MASKS = "_img_comp_zlib.h5", "_mask_comp_zlib.h5"
 _LABELS, _BOXES = "_labels_comp_zlib.npy", "_bboxes_comp_zlib.npy"
 _AT_ONCE = 32  # masks
+_LARGEST = 1 << 31  # label
 _MOST_PIXELS = 1 << 28
 _MOST_CACHE = 1 << 28
 
@@ -125,17 +126,24 @@ def _objects(source: Path, count: int) -> list[_Objects]:
 
 
 def _labels(row: NDArray[Any], where: str) -> NDArray[np.int64]:
-    flat = row.reshape(-1)
-    whole: NDArray[np.int64] = np.where(np.isfinite(flat), flat, 0).astype(np.int64)
-    if (whole != flat).any():
+    flat = _real(row, where).reshape(-1)
+    flat = np.where(np.isfinite(flat), flat, 0.5)
+    if ((np.abs(flat) > _LARGEST) | (np.rint(flat) != flat)).any():
         raise AnnotationError(f"{where}: expected whole numbers, got {row.tolist()}")
-    return whole
+    return flat.astype(np.int64)
 
 
 def _boxes(row: NDArray[Any], count: int, where: str) -> NDArray[np.float64]:
     if row.size != 4 * count:
         raise AnnotationError(f"{where}: expected {count} boxes of 4 numbers, as many as labels, got shape {row.shape}")
-    return row.astype(np.float64).reshape(count, 4)
+    return _real(row, where).reshape(count, 4)
+
+
+def _real(row: NDArray[Any], where: str) -> NDArray[np.float64]:
+    """Take numbers as they are; complex ones, which would lose a part, are refused."""
+    if row.dtype.kind not in "biuf":
+        raise AnnotationError(f"{where}: expected numbers, got {row.dtype}")
+    return row.astype(np.float64)
 
 
 def _label(number: int, where: str) -> int:

@@ -22,10 +22,9 @@ from maskrcnn.errors import InputError, WeightsError
 from maskrcnn.files import replacing
 from maskrcnn.model.mask_rcnn import MaskRCNN
 
-_AXES: dict[str, dict[str, tuple[str | None, ...]]] = {
-    "network": {"images": ("batch", None, "height", "width"), "size_hw": ("batch", None)},
-    "uint8": {"images": ("batch", None, "height", "width")},
-    "float32": {"images": ("batch", None, "height", "width")},
+_AXES: dict[str, tuple[str | None, ...]] = {
+    "images": ("batch", None, "height", "width"),
+    "size_hw": ("batch", None),
 }
 
 
