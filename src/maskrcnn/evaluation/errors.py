@@ -197,7 +197,10 @@ class ErrorCounter:
         """Return what is wrong with the detections of all pictures so far, and what it costs."""
         table = _Table.join(self._parts, len(self.names))
         before = table.precisions()
-        after = {**{name: table.mend(i) for i, name in enumerate(ERRORS)}, **dict(zip(SUMMARY, table.ideals(), strict=True))}
+        after = {
+            **{name: table.mend(i) for i, name in enumerate(ERRORS)},
+            **dict(zip(SUMMARY, table.ideals(), strict=True)),
+        }
         cases = _join_cases([part.cases for part in self._parts])
         return Errors(
             self.kind,
