@@ -1,4 +1,4 @@
-"""Why a model is not better: every wrong detection and missed object in one of six classes, and the AP each class costs.
+"""Every wrong detection and missed object in one of six classes, and the AP that each class costs.
 
 A class of errors costs what AP would gain if an oracle mended these errors and no others. What a detection is taken
 for when it fits several classes, and which of several mended detections gets an object, is as in the authors' program.
@@ -11,16 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from maskrcnn.evaluation.scenes import Kind, Scene
 from maskrcnn.evaluation.verdicts import NOTHING, Judged, Verdicts, judge
-
-if TYPE_CHECKING:
-    from rich.table import Table
 
 ErrorName = Literal["class", "localisation", "both", "duplicate", "background", "missed"]
 ERRORS: tuple[ErrorName, ...] = get_args(ErrorName)

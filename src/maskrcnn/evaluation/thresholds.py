@@ -5,13 +5,17 @@ Letters: N detections, K classes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from maskrcnn.errors import InputError, few
 from maskrcnn.evaluation.verdicts import Judged
+from maskrcnn.model.weights import read, rewrite
+from maskrcnn.prediction.folder import SHOWN
 
 
 class Threshold(NamedTuple):
@@ -77,3 +81,34 @@ def _best(scores: NDArray[np.float64], right: NDArray[np.bool_], objects: int) -
         at + 1,
         n,
     )
+
+
+def store_thresholds(model: Path | str, thresholds: Mapping[str, Threshold]) -> dict[str, float]:
+    """Write thresholds into a model file, whole or not at all; `load` and `predict` use them from then on.
+
+    A class without a threshold gets the one that it has, or 0.5.
+
+    Args:
+        model: A file that this package wrote.
+        thresholds: The best threshold of classes by name; those that the model does not know are left out.
+
+    Returns:
+        What the file says now of every class of the model.
+
+    Raises:
+        WeightsError: It is not a model file of this package.
+        InputError: The model knows none of the classes.
+        OutputError: It can't be written.
+    """
+    path = Path(model)
+    config = read(path).config
+    if not thresholds.keys() & set(config.classes):
+        raise InputError(
+            f"{path}: expected thresholds of classes that the model knows ({few(config.classes, 10)}), "
+            f"got those of {few(thresholds, 10)}"
+        )
+    stored = dict(zip(config.classes, config.detect.class_thresholds or [SHOWN] * len(config.classes), strict=True))
+    best = {name: each.threshold for name, each in thresholds.items() if each.threshold is not None and name in stored}
+    stored |= best
+    rewrite(path, config.change(detect=config.detect.change(class_thresholds=tuple(stored.values()))))
+    return stored
