@@ -303,7 +303,7 @@ class ModelConfig(Settings):
         thresholds = len(self.detect.class_thresholds)
         if thresholds not in (0, len(self.classes)):
             raise ValueError(
-                f"detect.class_thresholds: expected none or one for each of {len(self.classes)} classes, got {thresholds}"
+                f"detect.class_thresholds: expected none or {len(self.classes)}, one a class, got {thresholds}"
             )
         return self
 
