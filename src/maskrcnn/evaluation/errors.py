@@ -30,8 +30,8 @@ MEANING = {
     "duplicate": "overlaps an object of its class that a more probable detection has found",
     "background": "overlaps no object by more than {background:g}",
     "missed": "an object that no detection found, not even with the wrong class or place",
-    "false_positives": "all wrong detections, were they less probable than the right ones",
-    "false_negatives": "all objects that were not found, were they not there",
+    "false_positives": "all wrong detections, if they were less probable than the right ones",
+    "false_negatives": "all objects that were not found, if they were not there to find",
 }
 _CLASS, _LOCALISATION, _BOTH, _DUPLICATE, _BACKGROUND, _MISSED = range(6)
 _NO_ERROR = -1
