@@ -98,7 +98,7 @@ def test_a_model_is_written_once(model: MaskRCNN, tmp_path: Path, monkeypatch: p
         path.parent.mkdir(parents=True)
         path.write_bytes(graph.with_suffix(".onnx").read_bytes())
 
-    monkeypatch.setattr(openvino.onnx_file, "write_onnx", write)
+    monkeypatch.setattr("maskrcnn.engines.graphs.onnx_file.write_onnx", write)
     for _ in range(2):
         assert openvino.make(model, "fp32", CPU, 1).precision == "fp32"
     assert len(written) == 1

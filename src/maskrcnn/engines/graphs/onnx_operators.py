@@ -94,8 +94,10 @@ def _suppress(
         classes = op.Constant(value=_column(count))
         own = op.Equal(op.Unsqueeze(groups, op.Constant(value_ints=[1])), classes)
         competing = op.Where(own, competing, nothing)  # (S, count, N)
+    # OpenVINO forgets that boxes have four numbers where layers before are joined in integers
+    four = op.Reshape(boxes, op.Constant(value_ints=[0, -1, 4]))
     found = op.NonMaxSuppression(
-        boxes,
+        four,
         competing,
         op.Constant(value_ints=[limit]),
         op.Constant(value_floats=[iou_threshold]),
