@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -27,7 +28,7 @@ def test_graphs_that_were_not_used_for_longest_leave_the_cache(
     monkeypatch.setenv("MASKRCNN_CACHE", str(tmp_path))
     monkeypatch.setattr(running, "KEPT", 2)
     model = build(tiny)
-    first, second, third = (lambda name=name: cached(model, name, ".onnx", write) for name in ("a", "b", "c"))
+    first, second, third = (partial(cached, model, name, ".onnx", write) for name in ("a", "b", "c"))
     for age, make in ((300, first), (200, second)):
         then = make().stat().st_mtime - age
         os.utime(make(), (then, then))
