@@ -142,7 +142,7 @@ def _example() -> str:
 
 
 def test_openvino_alone_finds_what_we_predict(model: MaskRCNN, whole: Path, tmp_path: Path) -> None:
-    pixels = np.random.default_rng(0).integers(0, 256, (64, 96, 3), dtype=np.uint8)  # the size that it is resized to
+    pixels = np.random.default_rng(0).integers(0, 256, (75, 110, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(tmp_path / "photo.png")
     program = _example() + (
         "\nimport sys\nassert not {'torch', 'maskrcnn'} & set(sys.modules)\n"

@@ -6,6 +6,7 @@ Letters: S rows, N boxes a row, D slots of the result, R regions, C channels, P 
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -32,6 +33,7 @@ def translations() -> dict[Callable[..., Any], Callable[..., Any]]:
         operator.mul: _arithmetic("Mul"),
         operator.add: _arithmetic("Add"),
         operator.sub: _arithmetic("Sub"),
+        math.trunc: _truncated,
         round: _rounded,
     }
 
@@ -70,6 +72,10 @@ def _arithmetic(name: str) -> Callable[[Any, Any], Any]:
         return getattr(_op(), name)(first, second)
 
     return write
+
+
+def _truncated(number: Any) -> Any:
+    return _op().Cast(number, to=_INT64)
 
 
 def _rounded(number: Any, digits: None = None) -> Any:  # noqa: ARG001  # as `round`
