@@ -1,7 +1,7 @@
 """Pictures as they are read in, objects in their pixels out: resizing and padding as part of the graph.
 
-The formulas are those of `maskrcnn.ops.resize`, for sizes that are known only when the graph runs. Where that works in
-whole numbers of 8 bits a value here may differ by one.
+The formulas are those of `maskrcnn.ops.resize`, for sizes that are known only when the graph runs. Pixels of 8 bits are
+the same to the last bit.
 
 Letters: B pictures, C bands, h, w height and width of the pictures, H, W of the padded ones, D detections.
 """
