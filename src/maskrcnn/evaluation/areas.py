@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -49,7 +50,7 @@ def between(sides: Sequence[float]) -> tuple[Area, ...]:
     first, last = sides[0], sides[-1]
     inner = [
         Area(f"{low:g}_to_{high:g}", low**2, high**2, f"areas of {low:g}² to {high:g}² pixels")
-        for low, high in zip(sides[:-1], sides[1:], strict=True)
+        for low, high in itertools.pairwise(sides)
     ]
     return (
         Area(f"under_{first:g}", 0.0, first**2, f"areas under {first:g}² pixels"),

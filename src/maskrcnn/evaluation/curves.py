@@ -6,6 +6,7 @@ Letters: A area ranges, T IoU thresholds, D detections, K classes, N points of a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from maskrcnn.evaluation.areas import ALL, Area
 from maskrcnn.evaluation.coco import Kind
-from maskrcnn.evaluation.matching import RIGHT, WRONG, Matcher, Outcomes
+from maskrcnn.evaluation.matching import IGNORED, RIGHT, Matcher, Outcomes
 from maskrcnn.evaluation.scenes import scenes
 
 if TYPE_CHECKING:
@@ -102,24 +103,39 @@ def ranked(outcomes: Outcomes) -> Iterator[NDArray[np.int64]]:
         yield order[begin:end]
 
 
-def precision_at(came_to: NDArray[np.uint8], objects: int, levels: NDArray[np.float64] = LEVELS) -> NDArray[np.float64]:
+def precision_at(
+    came_to: NDArray[np.uint8],
+    objects: int,
+    levels: NDArray[np.float64] = LEVELS,
+    times: NDArray[np.int64] | None = None,
+) -> NDArray[np.float64]:
     """Return the best precision at each level of recall or a higher one, as pycocotools: (..., R) float64.
 
     Args:
         came_to: (..., D) uint8. What the detections of one class came to, by falling score.
         objects: How many there were to find, at least one.
         levels: (R,) float64. Levels of recall, rising.
+        times: (D,) int64. How often each detection counts; once if not given.
     """
-    lanes = came_to.reshape(-1, came_to.shape[-1])
+    lanes = came_to.reshape(math.prod(came_to.shape[:-1]), came_to.shape[-1])
+    seen = np.arange(1, lanes.shape[-1] + 1) if times is None else np.cumsum(times)
     out = np.zeros((len(lanes), len(levels)))
     needed = np.searchsorted(np.arange(objects + 1) / objects, levels)  # objects that must be found for each level
     for lane, best in zip(lanes, out, strict=True):
         at = np.flatnonzero(lane == RIGHT)
         if len(at):
-            right = np.arange(1, len(at) + 1, dtype=np.float64)
-            wrong = np.cumsum(lane == WRONG)[at]
-            precision = right / (wrong + right + np.spacing(1))
-            envelope = np.maximum.accumulate(precision[::-1])[::-1]
-            reached = needed <= len(at)
-            best[reached] = envelope[np.maximum(needed[reached] - 1, 0)]
+            right = np.cumsum(np.ones(len(at), dtype=np.int64) if times is None else times[at])
+            wrong = seen[at] - right - _ignored_before(lane, at, times)
+            precision = right / (wrong + right)  # pycocotools adds 2e-16 below, so that 1 is not 1
+            envelope = np.append(np.maximum.accumulate(precision[::-1])[::-1], 0.0)
+            best[:] = envelope[np.searchsorted(right, np.maximum(needed, 1))]
     return out.reshape(*came_to.shape[:-1], len(levels))
+
+
+def _ignored_before(
+    lane: NDArray[np.uint8], at: NDArray[np.int64], times: NDArray[np.int64] | None
+) -> NDArray[np.int64]:
+    """Count the detections before each of some places that are neither right nor wrong."""
+    ignored = np.flatnonzero(lane == IGNORED)
+    counts = np.cumsum(np.append(0, np.ones(len(ignored), dtype=np.int64) if times is None else times[ignored]))
+    return counts[np.searchsorted(ignored, at)]

@@ -10,6 +10,7 @@ Letters: A area ranges, T IoU thresholds, D detections, G objects, K classes, P 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
@@ -194,7 +195,7 @@ class Matcher:
         free = np.ones((A, T, len(crowds)), dtype=np.bool_)
         # of the objects of a detection the last one that may be taken is then the best; of equal ones it is the later
         order = np.lexsort((pairs.objects, pairs.ious, pairs.detections, pairs.turns))
-        d, g, ious, turns = (each[order] for each in pairs)
+        d, g, ious, turns = pairs.detections[order], pairs.objects[order], pairs.ious[order], pairs.turns[order]
         for begin, end in _runs(turns):
             objects, of = g[begin:end], d[begin:end]
             n = end - begin
@@ -243,7 +244,7 @@ def _runs(values: NDArray[np.int64]) -> list[tuple[int, int]]:
     if not len(values):
         return []
     edges = [0, *(np.flatnonzero(np.diff(values)) + 1).tolist(), len(values)]
-    return list(zip(edges[:-1], edges[1:], strict=True))
+    return list(itertools.pairwise(edges))
 
 
 def _joined(parts: Sequence[NDArray[Any]], dtype: type[N]) -> NDArray[N]:

@@ -133,7 +133,8 @@ def by_picture(results: Sequence[Result]) -> dict[int, list[int]]:
 def overlaps(kind: Kind, detections: Sequence[Result], objects: Sequence[Truth]) -> NDArray[np.float64]:
     """Return the IoU of each of D detections with each of G objects of one picture, as pycocotools: (D, G) float64.
 
-    For boundaries it is the smaller one of the IoU of the masks and that of their boundaries; in a crowd, the masks alone.
+    For boundaries it is the smaller one of the IoU of the masks and that of their boundaries; in a crowd, that of the
+    masks alone.
     """
     from faster_coco_eval.core.mask import iou
 
