@@ -153,32 +153,32 @@ class Matcher:
         """Match the detections of some pictures."""
         found = np.cumsum([0, *(len(one.scores) for one in seen)])
         there = np.cumsum([0, *(len(one.areas) for one in seen)])
-        d = _joined([one.pairs[0] + first for one, first in zip(seen, found, strict=False)], np.int64)
-        g = _joined([one.pairs[1] + first for one, first in zip(seen, there, strict=False)], np.int64)
-        labels = _joined([one.labels for one in seen], np.int64)
+        d = joined([one.pairs[0] + first for one, first in zip(seen, found, strict=False)], np.int64)
+        g = joined([one.pairs[1] + first for one, first in zip(seen, there, strict=False)], np.int64)
+        labels = joined([one.labels for one in seen], np.int64)
         pictures = np.repeat(np.arange(len(seen)), np.diff(found))
-        crowds = _joined([one.crowds for one in seen], np.bool_)
-        areas = _joined([one.areas for one in seen], np.float64)
+        crowds = joined([one.crowds for one in seen], np.bool_)
+        areas = joined([one.areas for one in seen], np.float64)
         outside = np.array([area.outside(areas) for area in self.areas])
-        ious = _joined([one.ious for one in seen], np.float64)
+        ious = joined([one.ious for one in seen], np.float64)
         turns = _turns(d, pictures * self.classes + labels)
         came_to = self._choose(len(labels), _Pairs(d, g, ious, turns), outside | crowds, crowds)
-        found_areas = _joined([one.found_areas for one in seen], np.float64)
+        found_areas = joined([one.found_areas for one in seen], np.float64)
         unsure = np.array([area.outside(found_areas) for area in self.areas])
-        unsure |= _joined([one.open for one in seen], np.bool_)
+        unsure |= joined([one.open for one in seen], np.bool_)
         came_to[(came_to == WRONG) & unsure[:, None]] = IGNORED
-        ranks = _joined([one.ranks for one in seen], np.int32)
+        ranks = joined([one.ranks for one in seen], np.int32)
         kept = ranks < self.limit
         ids = np.array([one.image_id for one in seen], dtype=np.int64)
         object_pictures = np.repeat(ids, np.diff(there))
-        object_labels = _joined([one.object_labels for one in seen], np.int32)
+        object_labels = joined([one.object_labels for one in seen], np.int32)
         return Outcomes(
             self.areas,
             self.thresholds,
             self.classes,
             np.repeat(ids, np.diff(found))[kept],
             labels[kept].astype(np.int32),
-            _joined([one.scores for one in seen], np.float64)[kept],
+            joined([one.scores for one in seen], np.float64)[kept],
             ranks[kept],
             came_to[..., kept],
             object_pictures[~crowds],
@@ -247,5 +247,6 @@ def _runs(values: NDArray[np.int64]) -> list[tuple[int, int]]:
     return list(itertools.pairwise(edges))
 
 
-def _joined(parts: Sequence[NDArray[Any]], dtype: type[N]) -> NDArray[N]:
+def joined(parts: Sequence[NDArray[Any]], dtype: type[N]) -> NDArray[N]:
+    """Put arrays after each other; none at all give an empty one."""
     return np.concatenate([np.zeros(0, dtype=dtype), *parts]).astype(dtype)

@@ -59,6 +59,18 @@ class Scene(NamedTuple):
     heights: NDArray[np.float64]
     found_heights: NDArray[np.float64]
 
+    def first(self, count: int) -> Scene:
+        """Return the scene with its most probable detections alone."""
+        return self._replace(
+            found=self.found[:count],
+            found_labels=self.found_labels[:count],
+            scores=self.scores[:count],
+            ious=self.ious[:count],
+            found_areas=self.found_areas[:count],
+            found_open=self.found_open[:count],
+            found_heights=self.found_heights[:count],
+        )
+
 
 class Viewer:
     """Makes the scene of one picture after another.
