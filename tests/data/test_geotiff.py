@@ -4,6 +4,7 @@ import json
 import math
 import pickle
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -373,6 +374,25 @@ def test_files_that_do_not_say_where_they_are(folder: Path) -> None:
     save_raster(folder / "a.tif", crs=None)
     with pytest.raises(AnnotationError, match="expected a georeferenced raster, got one without a coordinate ref"):
         open_dataset(folder)
+
+
+def test_a_raster_whose_pixels_have_no_area_is_refused(folder: Path) -> None:
+    save(folder / "a.geojson", feature(polygon(square(3, 4, 9, 9))))
+    save_raster(folder / "a.tif", transform=rasterio.Affine(1e-309, 0, 500000, 0, -1e-312, 5000000))
+    with pytest.raises(AnnotationError, match="expected pixels that cover a part of the map") as error:
+        open_dataset(folder)
+    assert error.value.code == "F006"
+
+
+def test_a_hole_that_reaches_far_beyond_its_outline_is_cut(folder: Path) -> None:
+    ring = square(3, 4, 9, 9)
+    far = [on_map([corner])[0] for corner in ((6.0, 4.0), (9.0, 4.0), (9.0, 1e9), (6.0, 4.0))]
+    outline = polygon(ring)
+    outline["coordinates"] = [*outline["coordinates"], far]
+    save(folder / "a.geojson", feature(outline))
+    started = time.process_time()
+    assert (dense(open_dataset(folder)) == full(3, 4, 6, 9)).all()  # its left side is almost upright
+    assert time.process_time() - started < 5
 
 
 # ---- broken files

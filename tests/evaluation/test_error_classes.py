@@ -17,6 +17,7 @@ from maskrcnn.data.formats.coco_results import Result
 from maskrcnn.evaluation.errors import ERRORS, SUMMARY, Case, ErrorCounter, Errors
 from maskrcnn.evaluation.ground_truth import GroundTruth, Truth
 from maskrcnn.evaluation.scenes import scenes
+from maskrcnn.evaluation.verdicts import judge
 
 CAT, DOG, HORSE = CLASSES
 
@@ -286,9 +287,8 @@ def test_the_ap_that_errors_are_taken_from_is_cocos_with_ties_and_crowds(capsys:
 def test_every_wrong_detection_is_one_error() -> None:
     for seed in range(40):
         truth, results = case_by_chance(seed)
-        counter = ErrorCounter("box", list(truth.names.values()))
-        wrong = sum(int(counter.add(scene).wrong.sum()) for scene in scenes("box", truth, results))
-        cases = counter.errors().cases
+        wrong = sum(int(judge(scene, 0.5).wrong.sum()) for scene in scenes("box", truth, results))
+        cases = errors_of(truth, results).cases
         named = cases.detections[cases.detections >= 0]
         assert len(named) == len(set(named.tolist())) == wrong
 

@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from maskrcnn.evaluation.scenes import Kind, Scene
+from maskrcnn.evaluation.coco import Kind
+from maskrcnn.evaluation.scenes import Scene
 from maskrcnn.evaluation.verdicts import NOTHING, choose, reaching
 
 

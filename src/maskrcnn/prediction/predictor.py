@@ -325,6 +325,8 @@ def load(
     exported = open_exported(Path(path), place, threads)
     if exported is not None:
         fixed = {"detections": detections, "proposals": proposals, "pre_nms": pre_nms, "resize": resize}
+        if exported.config.input.resize == "none":
+            fixed |= {"min_size": min_size, "max_size": max_size}
         _refuse(path, {**fixed, "backend": backend, "precision": precision})
         predictor = Predictor(exported)
         predictor.config = exported.config.change(

@@ -283,6 +283,10 @@ def _cut(shape: Any, size_hw: tuple[int, int]) -> Any:
     """
     shapely = importlib.import_module("shapely")
     h, w = size_hw
+    try:
+        shape = _without_far_holes(shape)
+    except shapely.GEOSException:  # as below
+        return None
     x1, y1, x2, y2 = shape.bounds
     if x1 >= 0 and y1 >= 0 and x2 <= w and y2 <= h:
         return shape
@@ -294,6 +298,19 @@ def _cut(shape: Any, size_hw: tuple[int, int]) -> Any:
     except shapely.GEOSException:  # an outline that crosses itself beyond repair is drawn as it is
         pass
     return shape
+
+
+def _without_far_holes(shape: Any) -> Any:
+    """Cut holes that reach far beyond their outline, which the bounds of a shape do not count."""
+    shapely = importlib.import_module("shapely")
+    corners, (x1, y1, x2, y2) = shapely.get_coordinates(shape), shape.bounds
+    if not len(corners) or (np.abs(corners - [(x1 + x2) / 2, (y1 + y2) / 2]).max() <= _BEYOND + max(x2 - x1, y2 - y1)):
+        return shape
+    parts, frame = [], shapely.box(x1, y1, x2, y2)
+    for polygon in _polygons(shape):
+        holes = [shapely.make_valid(shapely.Polygon(hole)).intersection(frame) for hole in polygon.interiors]
+        parts.append(shapely.make_valid(shapely.Polygon(polygon.exterior)).difference(shapely.union_all(holes)))
+    return shapely.union_all(parts)
 
 
 def _part(placed: Sequence[_Placed], source: Path, reading: Reading) -> tuple[list[_Placed], list[LeftOut]]:
