@@ -32,6 +32,7 @@ CONTRACT = {
     ),
     "maskrcnn export": "MODEL --to --out --takes --pictures --data --int8 --calibrate",
     "maskrcnn demo": "--out --seed",
+    "maskrcnn errors": "[MODEL] DATA --out --results --store --score --format --classes --device --batch --workers",
     "maskrcnn data": "",
     "maskrcnn data show": "DATA --out --open --count --seed --format --classes",
     "maskrcnn data doctor": "DATA --depth --json --out --fix --deleak --only --ignore --format",

@@ -12,6 +12,8 @@ import typer
 
 from maskrcnn.cli.data import data
 from maskrcnn.cli.data.options import ClassMap, FormatName
+from maskrcnn.cli.errors import EPILOG as ERRORS_EPILOG
+from maskrcnn.cli.errors import errors
 from maskrcnn.cli.weights_group import weights
 from maskrcnn.version import __version__
 
@@ -493,5 +495,6 @@ def demo(
     run_demo(out, seed)
 
 
+app.command(epilog=ERRORS_EPILOG)(errors)
 app.add_typer(data, name="data")
 app.add_typer(weights, name="weights")

@@ -244,7 +244,11 @@ def truth_of(ground_truth: Dataset | Mapping[str, Any] | GroundTruth) -> GroundT
 
 
 def check_results(results: Sequence[Result], truth: GroundTruth, source: str) -> None:
-    """Refuse records that do not belong to the data."""
+    """Refuse records that do not belong to the data.
+
+    Raises:
+        AnnotationError: They name pictures or classes that it does not have, or a mask has another size.
+    """
     for key, known, what in (
         ("image_id", truth.sizes_hw.keys(), "pictures"),
         ("category_id", truth.names.keys(), "classes"),
