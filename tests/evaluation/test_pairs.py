@@ -21,7 +21,7 @@ def _random(rng: np.random.Generator, n: int, crowds: float = 0.0) -> Instances:
     """Draw rectangles on a coarse grid, so that many overlap and some overlap alike."""
     bitmaps = []
     for _ in range(n):
-        x, y, w, h = (int(4 * each) for each in rng.integers((0, 0, 2, 2), (6, 6, 5, 5)))
+        x, y, w, h = (int(8 * each) for each in rng.integers((0, 0, 2, 2), (3, 3, 4, 4)))
         bitmaps.append(Bitmap(x, y, np.ones((min(h, 40 - y), min(w, 40 - x)), dtype=np.bool_)))
     masks = Bitmaps(bitmaps, SIZE_HW)
     scores = rng.integers(1, 9, n).astype(np.float32) / 10

@@ -16,6 +16,7 @@ from maskrcnn.data import open_dataset
 from maskrcnn.data.classes import choose
 from maskrcnn.data.formats.coco_results import read_results, rename_categories, to_coco_results
 from maskrcnn.data.images import list_images
+from maskrcnn.draw.styles import STYLES
 from maskrcnn.errors import InputError, MaskRCNNError
 from maskrcnn.evaluation import evaluate
 from maskrcnn.evaluation.coco import Metrics, class_table, evaluate_results, table, write
@@ -96,6 +97,7 @@ def run_prediction(
     out: Path,
     lines: Lines,
     score: float | None,
+    style: str,
     running: Running,
     batch: int,
     workers: int,
@@ -106,7 +108,7 @@ def run_prediction(
     shown = SHOWN if score is None else score
     broken = objects = more = 0
     with progress("predicting", beside=sys.stdout) as advance:
-        outcomes = predict_folder(predictor, files, out, shown=shown, batch=batch, workers=workers)
+        outcomes = predict_folder(predictor, files, out, shown=shown, style=STYLES[style], batch=batch, workers=workers)
         for done, (path, found) in enumerate(outcomes, 1):
             if isinstance(found, MaskRCNNError):
                 broken += 1

@@ -42,10 +42,10 @@ def overlay(
         ImageError: The picture has another size than the instances say, or is no picture.
         InputError: The number of captions is not N.
     """
+    words = captioned(instances, captions)
     canvas = enlarged(image, instances, zoom)
     known = palette(instances.class_names)
-    colours = [known[label] for label in instances.labels]
-    paint(canvas, instances, colours, names_and_scores(instances) if captions is None else captions, zoom)
+    paint(canvas, instances, [known[label] for label in instances.labels], words, zoom)
     return canvas
 
 
@@ -81,11 +81,7 @@ def paint(
         colours: N colours.
         captions: N texts, an empty one for no label.
         zoom: How many times the picture was enlarged.
-
-    Raises:
-        InputError: The number of captions is not N.
     """
-    check_captions(captions, instances)
     width = line_width((canvas.height, canvas.width))
     boxes = pixel_boxes(instances.boxes * zoom, canvas.size)
     order = large_first(boxes)
@@ -100,10 +96,17 @@ def paint(
     draw_labels(canvas, captions, boxes, colours)
 
 
-def check_captions(captions: Sequence[str], instances: Instances) -> None:
-    """Refuse another number of captions than of instances."""
+def captioned(instances: Instances, captions: Sequence[str] | None) -> Sequence[str]:
+    """Return the captions, or class names and probabilities where none are given.
+
+    Raises:
+        InputError: There is not one for each instance.
+    """
+    if captions is None:
+        return names_and_scores(instances)
     if len(captions) != len(instances):
         raise InputError(f"captions: expected {len(instances)}, one an instance, got {len(captions)}")
+    return captions
 
 
 def large_first(boxes: Sequence[PixelBox]) -> list[int]:
