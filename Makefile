@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 # the tests open every page in a browser; Debian's is fetched where that is allowed
-CHROMIUM := command -v chromium chromium-browser google-chrome >/dev/null || \
+CHROMIUM := command -v chromium >/dev/null || command -v google-chrome >/dev/null || \
 	{ test "$$(id -u)" = 0 && apt-get -qq update && apt-get -qq install --no-install-recommends --yes chromium; }
 
 .DEFAULT_GOAL := help

@@ -28,7 +28,7 @@ CONTRACT = {
         "[MODEL] DATA --out --results --format --classes --device --backend --precision --threads --batch --workers"
     ),
     "maskrcnn predict": (
-        "MODEL PICTURES --out --json --score --device --backend --precision --threads --batch --workers"
+        "MODEL PICTURES --out --json --score --style --device --backend --precision --threads --batch --workers"
     ),
     "maskrcnn export": "MODEL --to --out --takes --pictures --data --int8 --calibrate",
     "maskrcnn demo": "--out --seed",
