@@ -302,4 +302,3 @@ def _pad(values: Tensor, width: int) -> Tensor:
     """Lengthen the second dimension with zeros (False)."""
     missing = width - values.shape[1]
     return torch.cat([values, values.new_zeros(values.shape[0], missing, *values.shape[2:])], dim=1)
-
