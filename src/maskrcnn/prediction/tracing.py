@@ -55,6 +55,7 @@ class Origins(NamedTuple):
     """Where each of D detections came from; -1 where it came from a proposal that no anchor made.
 
     Attributes:
+        slot: (D) int64. Its place among the detections of the network, some of which may have no pixel.
         level: (D) int64. The level of its anchor, 0 for P2.
         anchor: (D) int64. Which of the level's anchors, by row, column and shape.
         cell: (D, 2) int64. Row and column of the anchor's cell among those that have anchors.
@@ -64,6 +65,7 @@ class Origins(NamedTuple):
         mask_level: (D) int64. Likewise the detection's, for its mask.
     """
 
+    slot: NDArray[np.int64]
     level: NDArray[np.int64]
     anchor: NDArray[np.int64]
     cell: NDArray[np.int64]
@@ -341,5 +343,6 @@ def _origins(
     per_cell = model.config.anchors.per_cell
     cell = torch.stack([anchor // per_cell // columns, anchor // per_cell % columns], dim=1)
     cell, shape = torch.where(made[:, None], cell, -1), torch.where(made, anchor % per_cell, -1)
-    found = (level, anchor, cell, shape, proposal, region_level[proposal], mask_level)
+    slot = torch.arange(len(proposal))
+    found = (slot, level, anchor, cell, shape, proposal, region_level[proposal], mask_level)
     return Origins(*(each.cpu().numpy() for each in found))
