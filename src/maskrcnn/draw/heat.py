@@ -25,7 +25,8 @@ _STOPS = (
     (250, 193, 39),
     (252, 255, 164),
 )
-_GAP = 2  # pixels between the tiles of a sheet
+_GAP = 4  # pixels between the tiles of a sheet
+_LEAST_SIDE = 80  # pixels of a tile's longer side
 
 
 def heat(values: Floats, low: float, high: float) -> Image.Image:
@@ -65,13 +66,14 @@ def shrink(maps: Floats, most: int) -> Floats:
 
 
 def tiles(maps: Sequence[Floats], columns: int) -> Image.Image:
-    """Put maps of one size side by side, each from its own lowest to its own highest value.
+    """Put maps of one size side by side, each from its own lowest to its own highest value; small ones are enlarged.
 
     Args:
         maps: Each (h, w) float; at least one.
         columns: How many a row.
     """
-    h, w = maps[0].shape
+    zoom = math.ceil(_LEAST_SIDE / max(maps[0].shape))
+    h, w = (zoom * side for side in maps[0].shape)
     columns = min(columns, len(maps))
     rows = math.ceil(len(maps) / columns)
     sheet = Image.new("RGB", (columns * (w + _GAP) - _GAP, rows * (h + _GAP) - _GAP), (128, 128, 128))
@@ -79,5 +81,6 @@ def tiles(maps: Sequence[Floats], columns: int) -> Image.Image:
         row, column = divmod(i, columns)
         finite = each[np.isfinite(each)]
         low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
-        sheet.paste(heat(each, low, high), (column * (w + _GAP), row * (h + _GAP)))
+        tile = heat(each, low, high).resize((w, h), Image.Resampling.NEAREST)
+        sheet.paste(tile, (column * (w + _GAP), row * (h + _GAP)))
     return sheet

@@ -250,12 +250,9 @@ def _lead(view: View) -> str:
 
 def _headlines(view: View) -> list[Headline]:
     trace = view.trace
-    H, W = trace.padded_hw
-    h, w = trace.size_hw
     anchors = sum(len(each) for each in trace["anchors"].values())
     seconds = sum(stage.seconds for stage in trace)
     return [
-        Headline(f"{h} {TIMES} {w}", "pixels seen", f"in a padded picture of {H} {TIMES} {W}"),
         Headline(f"{anchors:,}", "anchors", f"{len(trace['candidates']['level']):,} were looked at"),
         Headline(f"{len(trace['proposals']['boxes']):,}", "proposals", "after suppression"),
         Headline(f"{len(trace['detections']['boxes']):,}", "pairs of region and class", "above the least probability"),
@@ -280,10 +277,11 @@ def _tensor_table(trace: Trace) -> Table:
 
 
 def _facts(view: View, choice: str) -> dict[str, str]:
-    config = view.config
+    config, (h, w), (H, W) = view.config, view.trace.size_hw, view.trace.padded_hw
     return {
         "Network": f"{config.backbone.depth}, norms {config.backbone.norm}, {len(config.classes)} classes",
         "Run by": choice,
+        "Picture": f"{h} {TIMES} {w} pixels of {H} {TIMES} {W} with padding",
         "Resizing": f"{config.input.resize}, edges of {config.input.min_size} and at most {config.input.max_size} px",
         "Anchors": ", ".join("/".join(f"{size:g}" for size in level) for level in config.anchors.sizes)
         + f" px; height / width {', '.join(f'{ratio:g}' for ratio in config.anchors.ratios)}",

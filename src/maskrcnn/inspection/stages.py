@@ -30,6 +30,7 @@ MOST_BARS = 12  # regions
 MOST_CLASSES = 4  # of a region
 CHANNELS = 8  # of a level
 MAP_SIDE = 96  # cells of a map
+TILES = 3  # maps a row
 LIMITS = (0.5, 0.75)  # IoU from which an object counts as found
 
 Floats = NDArray[np.float32]
@@ -119,20 +120,10 @@ def input_table(view: View) -> Table:
     rows = []
     for i, name in enumerate(names):
         read, own = pixels[i][inside].astype(np.float64), seen[i][inside].astype(np.float64)
-        rows.append([name, read.mean(), config.mean[i], config.std[i], own.min(), own.mean(), own.max(), own.std()])
-    columns = (
-        "band",
-        "mean\nof the picture",
-        "mean\nsubtracted",
-        "divided by",
-        "lowest\nseen",
-        "mean\nseen",
-        "highest\nseen",
-        "std\nseen",
-    )
-    return Table(
-        "Pixels", columns, rows, "Seen values of most photographs have a mean near 0 and a spread near 1.", digits=2
-    )
+        rows.append([name, read.mean(), config.mean[i], config.std[i], own.min(), own.max()])
+    columns = ("band", "mean of\nthe picture", "taken off", "divided\nby", "seen\nfrom", "to")
+    note = "What the network sees of most photographs has a mean near 0 and a spread near 1."
+    return Table("Pixels", columns, rows, note, digits=2)
 
 
 class MapSheet(NamedTuple):
@@ -141,7 +132,6 @@ class MapSheet(NamedTuple):
     name: str
     about: str
     image: Image.Image
-    columns: int
 
 
 def map_sheets(view: View, stage: str) -> list[MapSheet]:
@@ -155,8 +145,7 @@ def map_sheets(view: View, stage: str) -> list[MapSheet]:
         C, h, w = maps.shape
         quiet = f", {dead} of them the same everywhere" if dead else ""
         about = f"{C} channels of {h} {TIMES} {w} cells{quiet}; channels {', '.join(map(str, order))}"
-        columns = 3 if w > h else 9
-        sheets.append(MapSheet(name, about, tiles([np.abs(small).mean(axis=0), *small[order]], columns), columns))
+        sheets.append(MapSheet(name, about, tiles([np.abs(small).mean(axis=0), *small[order]], TILES)))
     return sheets
 
 
@@ -184,8 +173,14 @@ def anchor_figures(view: View) -> list[Figure]:
         note = f"{len(anchors):,} anchors: {rows} {TIMES} {columns} cells with {per_cell} each"
         used = sum(len(of) for place, of in own.items() if place >= 0)
         note += f"; {used} of the detections shown came from here" if used else ""
-        figures.append(Figure(name, view.whole, note, shapes))
+        figures.append(Figure(name, _round_all(shapes, view.whole), note, shapes))
     return figures
+
+
+def _round_all(shapes: Sequence[Shape], whole: Rect) -> Rect:
+    """Return the smallest view that has the picture and all boxes in it."""
+    corners = np.array([whole, *(shape.box for shape in shapes)])
+    return rect(np.concatenate([corners[:, :2].min(axis=0), corners[:, 2:].max(axis=0)]))
 
 
 def objectness_figures(view: View) -> list[Figure]:
@@ -299,8 +294,10 @@ def recall_table(view: View, objects: Floats) -> Table:
     for name, boxes in steps.items():
         best = best_overlaps(objects, boxes)
         rows.append([name, len(boxes), *(Share((best >= limit).mean()) for limit in LIMITS), float(best.mean())])
-    columns = ("step", "boxes", *(f"objects found\nat IoU {limit:g}" for limit in LIMITS), "mean of the\nbest IoU")
-    return Table("Recall of the objects", columns, rows, "Boxes of any class. What is lost at a step never comes back.")
+    columns = ("step", "boxes", *(f"found at\nIoU {limit:g}" for limit in LIMITS), "mean\nbest IoU")
+    return Table(
+        "Recall of the objects", columns, rows, "An object is found where a box of any class overlaps it so much."
+    )
 
 
 def best_overlaps(objects: NDArray[np.floating], boxes: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -356,11 +353,23 @@ class RegionBars(NamedTuple):
 
 
 def region_bars(view: View) -> list[RegionBars]:
-    """Show what the regions with the highest probability of any class look like."""
+    """Show what the surest regions look like, one class after another."""
     probabilities = view.tensor("box head", "probabilities")
     source = backwards(view.trace.origins.proposal[: view.shown])
-    best = np.argsort(-probabilities[:, :-1].max(axis=1), kind="stable")[:MOST_BARS].tolist()
+    best = _one_class_after_another(probabilities[:, :-1])[:MOST_BARS]
     return [RegionBars(f"proposal {i + 1}", bars_of(view, i), source.get(i, ())) for i in best]
+
+
+def _one_class_after_another(probabilities: Floats) -> list[int]:
+    """Order regions: the surest of each class, the surest class first, then the second ones, and so on."""
+    label, value = probabilities.argmax(axis=1), probabilities.max(axis=1)
+    order = np.argsort(-value, kind="stable")
+    turn = np.zeros(len(order), dtype=np.int64)
+    for k in np.unique(label):
+        own = order[label[order] == k]
+        turn[own] = np.arange(len(own))
+    ordered: list[int] = order[np.argsort(turn[order], kind="stable")].tolist()
+    return ordered
 
 
 def bars_of(view: View, proposal: int) -> tuple[Bar, ...]:
