@@ -12,6 +12,8 @@ import typer
 
 from maskrcnn.cli.data import data
 from maskrcnn.cli.data.options import ClassMap, FormatName
+from maskrcnn.cli.inspect import EPILOG as INSPECTING
+from maskrcnn.cli.inspect import inspect
 from maskrcnn.cli.weights_group import weights
 from maskrcnn.version import __version__
 
@@ -473,5 +475,6 @@ def demo(
     run_demo(out, seed)
 
 
+app.command(epilog=INSPECTING)(inspect)
 app.add_typer(data, name="data")
 app.add_typer(weights, name="weights")
