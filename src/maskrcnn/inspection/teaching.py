@@ -17,6 +17,7 @@ from maskrcnn.data.dataset import Dataset
 from maskrcnn.data.formats.coco_results import to_coco_results
 from maskrcnn.draw.heat import heat
 from maskrcnn.draw.page import Table
+from maskrcnn.evaluation.coco import Kind
 from maskrcnn.evaluation.ground_truth import from_dataset
 from maskrcnn.evaluation.run import matching_categories
 from maskrcnn.evaluation.scenes import overlaps
@@ -100,7 +101,7 @@ def overlap_table(view: View, dataset: Dataset, i: int) -> Overlaps:
     truth = from_dataset(single)
     found = view.trace.instances[: view.shown]
     results = to_coco_results(found, dataset.image_id(i), matching_categories(found.class_names, single))
-    kind = "mask" if all(each.rle is not None for each in truth.objects) else "box"
+    kind: Kind = "mask" if all(each.rle is not None for each in truth.objects) else "box"
     iou = overlaps(kind, results, truth.objects)
     categories = [each.category_id for each in truth.objects]
     match = match_greedily(

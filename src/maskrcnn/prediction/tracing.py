@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -30,7 +30,7 @@ from maskrcnn.ops.nms import Kept, nms
 from maskrcnn.ops.roi_align import Table, assign_levels
 from maskrcnn.structures import Instances
 
-Array = NDArray[np.generic]
+Array = NDArray[Any]
 Result = TypeVar("Result")
 LEVELS = ("P2", "P3", "P4", "P5", "P6")
 
@@ -224,7 +224,7 @@ def _propose(model: MaskRCNN, features: list[Tensor], limits: Limits, clock: _Cl
         "anchors", "The boxes that every cell of a level starts from.", _named("P", [each[None] for each in anchors])
     )
     scores: AnchorScores = clock.time(lambda: model.rpn(features))
-    tensors = {}
+    tensors: dict[str, Tensor] = {}
     for name, logits, deltas, feature in zip(LEVELS, *scores, features, strict=True):
         grid = (1, *_grid(model, feature), -1)
         tensors |= {f"logits {name}": logits.view(grid), f"deltas {name}": deltas.reshape(*grid, 4)}
