@@ -14,6 +14,8 @@ from maskrcnn.cli.data import data
 from maskrcnn.cli.data.options import ClassMap, FormatName
 from maskrcnn.cli.errors import EPILOG as ERRORS_EPILOG
 from maskrcnn.cli.errors import errors
+from maskrcnn.cli.inspect import EPILOG as INSPECTING
+from maskrcnn.cli.inspect import inspect
 from maskrcnn.cli.weights_group import weights
 from maskrcnn.version import __version__
 
@@ -505,5 +507,6 @@ def demo(
 
 
 app.command(epilog=ERRORS_EPILOG)(errors)
+app.command(epilog=INSPECTING)(inspect)
 app.add_typer(data, name="data")
 app.add_typer(weights, name="weights")
