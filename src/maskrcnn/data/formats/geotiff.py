@@ -297,7 +297,7 @@ def _cut(shape: Any, size_hw: tuple[int, int]) -> Any:
             shape = shapely.make_valid(shape).intersection(shapely.box(-_BORDER, -_BORDER, w + _BORDER, h + _BORDER))
     except shapely.GEOSException:  # an outline that crosses itself beyond repair is drawn as it is
         pass
-    return shape
+    return shape if _polygons(shape) else None  # what is left may be a line
 
 
 def _without_far_holes(shape: Any) -> Any:
@@ -346,7 +346,7 @@ def _unplaced(features: Features, placed: Sequence[_Placed]) -> Iterator[LeftOut
     for i, is_area in enumerate(_is_area(features)):
         if i in used:
             continue
-        code, why = ("G203", "it lies outside") if is_area else ("G202", "it is no polygon, and has no area")
+        code, why = ("G203", "nothing of it lies inside") if is_area else ("G202", "it is no polygon, and has no area")
         yield LeftOut(features.source, picture, features.names[i], why, code)
 
 
