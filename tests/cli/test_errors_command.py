@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from maskrcnn.cli import main
@@ -12,7 +13,8 @@ from maskrcnn.config import ModelConfig
 from maskrcnn.data import open_dataset
 from maskrcnn.data.formats.coco_results import read_results, to_coco_results, write_results
 from maskrcnn.data.synth import KINDS, synthesise
-from maskrcnn.evaluation import analyse_results
+from maskrcnn.evaluation import analyse, analyse_results
+from maskrcnn.evaluation.errors import ERRORS
 from maskrcnn.model.mask_rcnn import build
 from maskrcnn.model.weights import read, save
 
@@ -53,7 +55,11 @@ def test_a_model_and_its_predictions_say_the_same(folder: Path) -> None:
     again = analyse_results(open_dataset("set"), results)
     assert len(results) > 0
     assert json.loads(json.dumps(again.to_json())) == values
-    for case in again.errors.cases.of("background"):
+    cases = analyse("model.safetensors", "set").errors.cases
+    assert all(np.array_equal(*pair, equal_nan=True) for pair in zip(cases, again.errors.cases, strict=True))
+    about = [case for name in ERRORS for case in cases.of(name) if case.detection is not None]
+    assert len({case.image_id for case in about}) > 1
+    for case in about:
         assert case.detection is not None
         assert (results[case.detection]["image_id"], results[case.detection]["score"]) == (case.image_id, case.score)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -52,6 +53,12 @@ def test_the_threshold_is_one_for_all_or_one_a_class() -> None:
     results = [found(1, CAT, HERE, 0.4), found(1, DOG, THERE, 0.6)]
     assert confusion_of(truth, results).counts.diagonal().tolist() == [0, 1, 0, 0]
     assert confusion_of(truth, results, [0.4, 0.7, 0.5]).counts.diagonal().tolist() == [1, 0, 0, 0]
+
+
+def test_a_class_that_was_not_looked_for_is_found_nowhere_by_mistake() -> None:
+    truth = replace(on_one_picture(thing(1, CAT, HERE)), labelled={1: frozenset([CAT])})
+    results = [found(1, CAT, HERE, 0.9), found(1, DOG, THERE, 0.9), found(1, CAT, THERE, 0.8)]
+    assert confusion_of(truth, results).counts.tolist() == [[1, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0], [1, 0, 0, 0]]
 
 
 def test_masks_that_share_a_box_are_not_confused() -> None:

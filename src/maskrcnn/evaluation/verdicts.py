@@ -68,6 +68,8 @@ def choose(ious: NDArray[np.float64], may: NDArray[np.bool_]) -> NDArray[np.int6
     >>> ious = np.array([[0.6, 0.8], [0.5, 0.9], [0.7, 0.6]])
     >>> choose(ious, ious >= 0.5).tolist()
     [1, 0, -1]
+    >>> choose(np.full((1, 3), 0.7), np.ones((1, 3), dtype=np.bool_)).tolist()
+    [2]
     """
     rows, columns = np.nonzero(may)
     order = np.lexsort((-columns, -ious[rows, columns], rows))
