@@ -32,6 +32,7 @@ CONTRACT = {
     ),
     "maskrcnn export": "MODEL --to --out --takes --pictures --data --int8 --calibrate",
     "maskrcnn demo": "--out --seed",
+    "maskrcnn errors": "[MODEL] DATA --out --results --store --score --format --classes --device --batch --workers",
     "maskrcnn inspect": (
         "MODEL|DATA [PICTURE] --data --weights --out --open --score --format --classes --device --threads"
     ),

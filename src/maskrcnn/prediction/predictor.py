@@ -5,6 +5,7 @@ Letters: B pictures, D detections, M side of a mask.
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from maskrcnn.config import InputConfig, ModelConfig, Resize
+from maskrcnn.config import DetectConfig, InputConfig, ModelConfig, Resize
 from maskrcnn.data.images import to_array
 from maskrcnn.engines.choice import choose, open_exported
 from maskrcnn.engines.compiled import CompiledEngine
@@ -191,9 +192,19 @@ class Predictor:
         return [results[i] for i in range(len(pictures))]
 
     def _wanted(self, found: Instances) -> Instances:
-        """Drop what the engine would have dropped, were its threshold not that of an exported file."""
-        threshold = self.config.detect.score_threshold
-        return found[found.scores > threshold] if threshold > self.engine.config.detect.score_threshold else found
+        """Drop what is below the threshold of its class, and below one that an exported file does not know."""
+        detect = self.config.detect
+        if detect.class_thresholds:
+            found = found[found.scores > np.array(detect.class_thresholds)[found.labels]]
+        if detect.score_threshold > self.engine.config.detect.score_threshold:
+            found = found[found.scores > detect.score_threshold]
+        return found
+
+    def with_every_score(self) -> Predictor:
+        """Return the same without thresholds of single classes: what measures a model needs the uncertain objects."""
+        other = copy.copy(self)
+        other.config = self.config.change(detect=self.config.detect.change(class_thresholds=()))
+        return other
 
     def trace(self, image: Picture) -> Trace:
         """Find the objects of a picture and keep every stage of its way through the network.
@@ -303,6 +314,13 @@ def _resized(config: InputConfig, min_size: int | None, max_size: int | None, re
     return config.change(min_size=min_size, max_size=max_size, resize=resize)
 
 
+def _limited(config: DetectConfig, score_threshold: float | None) -> DetectConfig:
+    """Override the threshold: one that is given holds for every class."""
+    if score_threshold is None:
+        return config
+    return config.change(score_threshold=score_threshold, class_thresholds=())
+
+
 def load(
     path: str | Path,
     *,
@@ -329,7 +347,8 @@ def load(
         max_size: Pixels of the long edge at most; a larger `min_size` comes down to it unless it is given too.
         resize: `short_edge`, `square` (long edge of `max_size`), `none`, the picture's own size, or another value of
             `InputConfig.resize`.
-        score_threshold: Drop detections below this probability; an exported file has no less than it was made with.
+        score_threshold: Drop detections below this probability; an exported file has no less than it was made with. If
+            not given, the thresholds of single classes hold that are stored in the file, if any.
         detections: Detections a picture at most.
         proposals: Proposals a picture after NMS.
         pre_nms: Anchors a level before NMS.
@@ -349,11 +368,13 @@ def load(
     exported = open_exported(Path(path), place, threads)
     if exported is not None:
         fixed = {"detections": detections, "proposals": proposals, "pre_nms": pre_nms, "resize": resize}
+        if exported.config.input.resize == "none":
+            fixed |= {"min_size": min_size, "max_size": max_size}
         _refuse(path, {**fixed, "backend": backend, "precision": precision})
         predictor = Predictor(exported)
         predictor.config = exported.config.change(
             input=_resized(exported.config.input, min_size, max_size, None),
-            detect=exported.config.detect.change(score_threshold=score_threshold),
+            detect=_limited(exported.config.detect, score_threshold),
         )
         return predictor
     choice = choose(backend, precision, place)
@@ -362,7 +383,7 @@ def load(
     config = config.change(
         input=_resized(config.input, min_size, max_size, resize),
         rpn=config.rpn.change(proposals=proposals, pre_nms=pre_nms),
-        detect=config.detect.change(score_threshold=score_threshold, detections=detections),
+        detect=_limited(config.detect, score_threshold).change(detections=detections),
     )
     model = build_filled(config, weights.tensors, str(path))
     try:
