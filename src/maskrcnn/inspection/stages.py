@@ -122,7 +122,7 @@ def input_table(view: View) -> Table:
         read, own = pixels[i][inside].astype(np.float64), seen[i][inside].astype(np.float64)
         rows.append([name, read.mean(), config.mean[i], config.std[i], own.min(), own.max()])
     columns = ("band", "mean of\nthe picture", "taken off", "divided\nby", "seen\nfrom", "to")
-    note = "What the network sees of most photographs has a mean near 0 and a spread near 1."
+    note = "What the network sees is the value less what is taken off, divided."
     return Table("Pixels", columns, rows, note, digits=2)
 
 
