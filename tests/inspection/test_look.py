@@ -117,10 +117,10 @@ def test_every_detection_can_be_followed(page: Page) -> None:
     ways = [each for each in page.values("id") if each.startswith("way")]
     assert len(ways) > 3
     assert page.values("data-go", "button") == [way.removeprefix("way") for way in ways]
-    assert sorted(page.values("data-go", "a")) == sorted(page.values("data-go", "button"))
+    assert sorted(page.values("data-go", "g")) == sorted(page.values("data-go", "button"))
     owned = {number for each in page.values("data-of", "rect") for number in each.split()}
     assert owned == set(page.values("data-go", "button"))
-    for name in page.values("aria-label", "a"):
+    for name in page.values("aria-label", "g"):
         assert re.fullmatch(r"follow \d+ (circle|square|triangle) \d\.\d\d", name)
 
 
