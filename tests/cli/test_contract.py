@@ -28,7 +28,7 @@ CONTRACT = {
         "[MODEL] DATA --out --results --format --classes --device --backend --precision --threads --batch --workers"
     ),
     "maskrcnn predict": (
-        "MODEL PICTURES --out --json --score --device --backend --precision --threads --batch --workers"
+        "MODEL PICTURES --out --json --score --style --device --backend --precision --threads --batch --workers"
     ),
     "maskrcnn export": "MODEL --to --out --takes --pictures --data --int8 --calibrate",
     "maskrcnn demo": "--out --seed",
@@ -111,11 +111,12 @@ def test_every_command_and_option_is_documented(path: str) -> None:
 
 def test_choices_are_those_of_the_settings() -> None:
     from maskrcnn.cli import app as module_app  # the Typer object; its module holds the choices
-    from maskrcnn.cli.app import Arithmetic, Backbone, Layers, Precision, Preset, Takes, Target
+    from maskrcnn.cli.app import Arithmetic, Backbone, Layers, Precision, Preset, StyleName, Takes, Target
     from maskrcnn.cli.data.convert import Format, Pictures
     from maskrcnn.cli.data.crop import Empty
     from maskrcnn.cli.data.synth import Kind, Layout
     from maskrcnn.data import tiles
+    from maskrcnn.draw.styles import STYLES
     from maskrcnn.engines.choice import AUTO, PRECISIONS
     from maskrcnn.engines.graphs import metadata
     from maskrcnn.export import FORMATS
@@ -128,6 +129,7 @@ def test_choices_are_those_of_the_settings() -> None:
     assert set(get_args(Preset)) == set(PRESETS)
     assert set(get_args(Target)) == set(FORMATS)
     assert get_args(Takes) == get_args(metadata.Takes)
+    assert get_args(StyleName) == tuple(STYLES)
     assert set(get_args(Kind)) == set(KINDS)
     assert set(get_args(Layout)) == set(LAYOUTS)
     assert set(get_args(Format)) == set(WRITERS)

@@ -152,6 +152,14 @@ def test_nothing_found_shows_how_far_it_came(tiny: ModelConfig, tmp_path: Path) 
     assert page.values("data-go") == []
 
 
+def test_nothing_found_of_what_is_annotated(tiny: ModelConfig, folder: Path, tmp_path: Path) -> None:
+    model = loud(tiny.change(classes=NAMES, detect=tiny.detect.change(score_threshold=1.0)))
+    page = Page(inspect_picture(model, "000002.png", tmp_path / "out.html", data=folder))
+    assert "Nothing was found." in page.text
+    assert "Losses" in page.text
+    assert "Overlaps" not in page.text
+
+
 def test_many_detections_are_followed_up_to_a_number(tiny: ModelConfig, tmp_path: Path) -> None:
     config = tiny.change(
         rpn=tiny.rpn.change(proposals=100, pre_nms=200, nms_iou=0.95),

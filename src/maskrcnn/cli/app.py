@@ -14,7 +14,7 @@ from maskrcnn.cli.data import data
 from maskrcnn.cli.data.options import ClassMap, FormatName
 from maskrcnn.cli.errors import EPILOG as ERRORS_EPILOG
 from maskrcnn.cli.errors import errors
-from maskrcnn.cli.inspect import EPILOG as INSPECT_EPILOG
+from maskrcnn.cli.inspect import EPILOG as INSPECTING
 from maskrcnn.cli.inspect import inspect
 from maskrcnn.cli.weights_group import weights
 from maskrcnn.version import __version__
@@ -28,6 +28,7 @@ Accelerator = Literal["auto", "cpu", "gpu", "mps"]
 Arithmetic = Literal["auto", "fp32", "bf16", "fp16", "int8"]
 Target = Literal["onnx", "openvino", "torchscript", "pt2"]
 Takes = Literal["network", "uint8", "float32"]
+StyleName = Literal["overlay", "splash", "cutout", "contours", "blur"]
 
 MODEL, SCHEDULE, OPTIMISATION, MACHINE, SETTINGS = "Model", "Schedule", "Optimisation", "Machine", "Any other setting"
 
@@ -369,6 +370,7 @@ def evaluate(
   maskrcnn predict run/model.safetensors photo.jpg --out found
   maskrcnn predict run/model.safetensors photos '2024/**/*.tif' --out found
   maskrcnn predict run/model.safetensors photos --out found --json > f.jsonl
+  maskrcnn predict run/model.safetensors photos --out found --style splash
 
 [bold]What comes out[/]
 
@@ -399,6 +401,13 @@ def predict(
             help="Leave out objects below this probability; by default 0.5 in lines and overlays.",
         ),
     ] = None,
+    style: Annotated[
+        StyleName,
+        typer.Option(
+            help="How the pictures in overlays/ show the objects: masks over the picture; all else grey, transparent "
+            "or out of focus; or outlines alone."
+        ),
+    ] = "overlay",
     device: Device = None,
     backend: BackendName = None,
     precision: PrecisionName = None,
@@ -416,7 +425,7 @@ def predict(
 
     write = json_line if json_lines else word_line
     running = Running(device, backend, precision, threads)
-    raise typer.Exit(run_prediction(model, pictures, out, write, score, running, batch, workers))
+    raise typer.Exit(run_prediction(model, pictures, out, write, score, style, running, batch, workers))
 
 
 @app.command(
@@ -498,6 +507,6 @@ def demo(
 
 
 app.command(epilog=ERRORS_EPILOG)(errors)
-app.command(epilog=INSPECT_EPILOG)(inspect)
+app.command(epilog=INSPECTING)(inspect)
 app.add_typer(data, name="data")
 app.add_typer(weights, name="weights")

@@ -17,6 +17,7 @@ from maskrcnn.cli.words import count_of, give, progress, say
 from maskrcnn.data.dataset import Dataset
 from maskrcnn.data.formats.coco_results import Result, read_results, to_coco_results
 from maskrcnn.data.images import list_images
+from maskrcnn.draw.styles import STYLES
 from maskrcnn.errors import InputError, MaskRCNNError, few
 from maskrcnn.evaluation.bootstrap import SAMPLES, compare, intervals
 from maskrcnn.evaluation.choosing import choose_measures
@@ -194,6 +195,7 @@ def run_prediction(
     out: Path,
     lines: Lines,
     score: float | None,
+    style: str,
     running: Running,
     batch: int,
     workers: int,
@@ -205,7 +207,7 @@ def run_prediction(
     shown = score if score is not None else 0.0 if stored else SHOWN
     broken = objects = more = 0
     with progress("predicting", beside=sys.stdout) as advance:
-        outcomes = predict_folder(predictor, files, out, shown=shown, batch=batch, workers=workers)
+        outcomes = predict_folder(predictor, files, out, shown=shown, style=STYLES[style], batch=batch, workers=workers)
         for done, (path, found) in enumerate(outcomes, 1):
             if isinstance(found, MaskRCNNError):
                 broken += 1
