@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 import pytest
@@ -28,7 +29,6 @@ def model(tiny: ModelConfig) -> MaskRCNN:
         model.rpn.head.objectness.weight.mul_(30)
         model.box_head.logits.weight.mul_(30)
         model.box_head.logits.bias.zero_()
-        model.rpn.head.deltas.bias[0] = 5000
     return model
 
 
@@ -36,17 +36,15 @@ def model(tiny: ModelConfig) -> MaskRCNN:
 def picture_page(model: MaskRCNN, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("picture")
     synthesise("shapes", folder / "set", 1, seed=3, size_hw=(64, 96))
-    with torch.no_grad():
-        model.rpn.head.deltas.bias[0] = 0
     return inspect_picture(Predictor(model), "000001.png", folder / "page.html", data=folder / "set")
 
 
 @pytest.fixture(scope="module")
 def weights_page(model: MaskRCNN, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("weights")
-    with torch.no_grad():
-        model.rpn.head.deltas.bias[0] = 5000  # so that something is marked
-    save(model, folder / "m.safetensors")
+    faulty = copy.deepcopy(model)
+    torch.nn.init.constant_(faulty.rpn.head.deltas.bias, 5000)
+    save(faulty, folder / "m.safetensors")
     return show_weights(folder / "m.safetensors", folder / "page.html")
 
 
