@@ -153,7 +153,8 @@ def test_bars_are_the_probabilities_of_the_surest_regions_class_by_class(view: V
         assert one.bars[-1].share == own[-1]
         shares = [bar.share for bar in one.bars[:-1]]
         assert shares == sorted(own[:-1].tolist(), reverse=True)[: len(shares)]
-    tops = probabilities[:, :-1].argmax(axis=1)
+    sure = probabilities[:, :-1].max(axis=1) > view.config.detect.score_threshold
+    tops = probabilities[sure, :-1].argmax(axis=1)
     first = [one.bars[0].name for one in bars[: len(np.unique(tops))]]
     assert len(set(first)) == len(first)
 
