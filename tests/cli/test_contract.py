@@ -32,6 +32,10 @@ CONTRACT = {
     ),
     "maskrcnn export": "MODEL --to --out --takes --pictures --data --int8 --calibrate",
     "maskrcnn demo": "--out --seed",
+    "maskrcnn errors": "[MODEL] DATA --out --results --store --score --format --classes --device --batch --workers",
+    "maskrcnn inspect": (
+        "MODEL|DATA [PICTURE] --data --weights --out --open --score --format --classes --device --threads"
+    ),
     "maskrcnn data": "",
     "maskrcnn data show": "DATA --out --open --count --seed --format --classes",
     "maskrcnn data doctor": "DATA --depth --json --out --fix --deleak --only --ignore --format",
@@ -55,6 +59,7 @@ DEFAULTS = {
     "maskrcnn predict": {"json_lines": False, "score": None, "batch": 1, "workers": 0},
     "maskrcnn export": {"takes": "network", "pictures": None, "data_": None, "int8": False, "calibrate": None},
     "maskrcnn demo": {"seed": 0},
+    "maskrcnn inspect": {"data": None, "weights": False, "out": None, "open_": False, "score": None},
     "maskrcnn data show": {"out": None, "open_": False, "count": 24, "seed": 0, "format_": None},
     "maskrcnn data doctor": {"depth": "pixels", "json_": False, "only": "", "ignore": "", "format_": None},
     "maskrcnn data convert": {"tolerance": 0.0, "pictures": "copy", "from_": None},
