@@ -111,7 +111,8 @@ def captioned(instances: Instances, captions: Sequence[str] | None) -> Sequence[
 
 def large_first(boxes: Sequence[PixelBox]) -> list[int]:
     """Order N boxes so that small ones, drawn last, stay visible."""
-    return np.argsort([(x1 - x2) * (y2 - y1) for x1, y1, x2, y2 in boxes], kind="stable").tolist()
+    order: list[int] = np.argsort([(x1 - x2) * (y2 - y1) for x1, y1, x2, y2 in boxes], kind="stable").tolist()
+    return order
 
 
 def names(instances: Instances) -> list[str]:

@@ -386,7 +386,9 @@ class _Oracles:
         """Return it as it is, (K,) float64, and by name as it would be; nan for a class without anything to find."""
         table = self.table
         as_it_is = np.arange(len(table.labels))
-        after = {name: self._mended(i) for i, name in enumerate(ERRORS) if name != "missed"}
+        after: dict[str, NDArray[np.float64]] = {
+            name: self._mended(i) for i, name in enumerate(ERRORS) if name != "missed"
+        }
         after["missed"] = self._of(as_it_is, table.labels, table.right, self._objects - self._count(table.missed))
         right_first = np.argsort(~table.right, kind="stable")
         after["false_positives"] = self._of(right_first, table.labels, table.right, self._objects)
