@@ -16,6 +16,8 @@ FOLDER = Path(__file__).parents[2] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 SMALL = {  # what makes a notebook quick
     "inspect_data": "DRAWN = 4; SHOWN = 3",
+    "inspect_model": "DRAWN = 16; EPOCHS = 1",
+    "inspect_results": "DRAWN = 16; EPOCHS = 1; TESTED = 4",
     "train_your_own": "DRAWN = 16; EPOCHS = 1; SIZE = 64",
 }
 
