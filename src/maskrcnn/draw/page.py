@@ -11,7 +11,6 @@ from types import MappingProxyType
 
 from PIL import Image
 
-from maskrcnn.draw.bars import Bars, Dots, layout_bars, layout_dots
 from maskrcnn.draw.chart import Chart, layout
 from maskrcnn.files import write_text
 
@@ -34,7 +33,6 @@ class Share(float):
 
 
 Cell = str | int | float | None
-Figure = Chart | Bars | Dots
 
 
 @dataclass(frozen=True)
@@ -116,15 +114,6 @@ def report_page(report: ReportData) -> str:
     """Make the page, a whole HTML document."""
     drawings = [layout(chart) for chart in report.charts]
     return render("report.html", report=report, drawings=drawings)
-
-
-def figure(chart: Figure) -> str:
-    """Draw a chart as an SVG that stands alone, on white: for a paper, a slide, a notebook."""
-    if isinstance(chart, Chart):
-        return render("figure.svg", drawing=layout(chart), legend=True)
-    return render(
-        "figure.svg", drawing=layout_bars(chart) if isinstance(chart, Bars) else layout_dots(chart), legend=False
-    )
 
 
 def render(
