@@ -21,6 +21,7 @@ from maskrcnn.errors import InputError
 from maskrcnn.evaluation.run import matching_categories, naming_note
 from maskrcnn.model.mask_rcnn import build
 from maskrcnn.model.weights import load_model, save
+from maskrcnn.training.boards import check_loggers
 from maskrcnn.training.devices import Devices, leads
 from maskrcnn.training.fit import Plan, fit, make_trainer
 from maskrcnn.training.fitting import fitting_batch
@@ -177,6 +178,7 @@ def _begun(job: _Job, wishes: _Wishes) -> Plan:
         raise InputError(f"preset {wishes.preset}: expected none beside weights, which bring their own settings")
     given = wishes.settings or {}
     config = given if isinstance(given, TrainConfig) else TrainConfig.parse(dict(given))
+    check_loggers(config.loggers)
     _check_batch(config, job.devices)
     changes = wishes.model.model_dump(mode="json") if isinstance(wishes.model, ModelConfig) else wishes.model or {}
     preset = wishes.preset or choose_preset(job.devices.kind)

@@ -1,0 +1,111 @@
+"""What a run's model finds on annotated pictures: made once, and kept beside the run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from maskrcnn.data.dataset import Dataset
+from maskrcnn.data.formats.coco_results import Result, read_results, write_results
+from maskrcnn.errors import MaskRCNNError
+from maskrcnn.evaluation.run import matching_categories, predict_dataset, results_of
+from maskrcnn.files import write_text
+from maskrcnn.prediction import Predictor
+from maskrcnn.training import Run
+from maskrcnn.version import __version__
+
+Progress = Callable[[str, int, int], None]
+FOLDER = "found"
+_PART = 1 << 22
+
+
+class Found(NamedTuple):
+    """What was found, and how long it took.
+
+    Attributes:
+        results: Detections as COCO results with the ids of the data.
+        seconds: For all pictures, reading them included.
+    """
+
+    results: list[Result]
+    seconds: float
+
+
+def found_by(
+    run: Run,
+    dataset: Dataset,
+    open_model: Callable[[Path], Predictor],
+    progress: Progress,
+    *,
+    batch: int = 1,
+    workers: int = 0,
+) -> Found:
+    """Find the objects of a data set with the best model of a run, or read what was found before.
+
+    What is kept in `found` of the run's folder belongs to one model, data and version of this package: another one
+    makes it anew.
+
+    Args:
+        run: The run.
+        dataset: The pictures.
+        open_model: Makes a predictor of a model file.
+        progress: Is told what is done, and how many pictures of how many.
+        batch: Pictures that are read together.
+        workers: Processes that read pictures.
+
+    Raises:
+        InputError: The model does not know a class of the data.
+        MaskRCNNError: The model or a picture can't be read, or the folder can't be written.
+    """
+    fingerprint = dataset.fingerprint()
+    folder = run.folder / FOLDER / fingerprint[:12]
+    key = {"model": _digest(run.model), "data": fingerprint, "version": __version__}
+    kept = _kept(folder, key)
+    if kept is not None:
+        return kept
+    predictor = open_model(run.model)
+    ids = matching_categories(predictor.class_names, dataset)
+    results: list[Result] = []
+    began = time.monotonic()
+    pictures = range(len(dataset))
+    for i, instances in enumerate(predict_dataset(predictor, dataset, pictures, batch=batch, workers=workers)):
+        results += results_of(instances, dataset.image_id(i), ids, dataset.category_ids)
+        progress(f"finding with {run.folder.name}", i + 1, len(dataset))
+    found = Found(results, time.monotonic() - began)
+    keep(folder, key, found)
+    return found
+
+
+def keep(folder: Path, key: dict[str, str], found: Found) -> None:
+    """Leave what was found in a folder, the notes last.
+
+    Raises:
+        OutputError: It can't be written.
+    """
+    notes = folder / "made.json"
+    notes.unlink(missing_ok=True)
+    write_results(found.results, folder / "predictions.json")
+    write_text(notes, json.dumps({**key, "seconds": round(found.seconds, 3)}, indent=1) + "\n")
+
+
+def _kept(folder: Path, key: dict[str, str]) -> Found | None:
+    """Read what was found before; anything unexpected there is as good as nothing."""
+    try:
+        notes: Any = json.loads((folder / "made.json").read_text(encoding="utf-8"))
+        if not isinstance(notes, dict) or {name: notes.get(name) for name in key} != key:
+            return None
+        return Found(read_results(folder / "predictions.json"), float(notes["seconds"]))
+    except (OSError, ValueError, KeyError, TypeError, MaskRCNNError):
+        return None
+
+
+def _digest(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while part := file.read(_PART):
+            digest.update(part)
+    return digest.hexdigest()
