@@ -12,6 +12,8 @@ import typer
 
 from maskrcnn.cli.data import data
 from maskrcnn.cli.data.options import ClassMap, FormatName
+from maskrcnn.cli.report import EPILOG as REPORT_EPILOG
+from maskrcnn.cli.report import report
 from maskrcnn.cli.weights_group import weights
 from maskrcnn.version import __version__
 
@@ -252,6 +254,14 @@ def train(
     workers: Annotated[
         int | None, typer.Option(metavar="N", min=0, help="Processes that read pictures.", rich_help_panel=MACHINE)
     ] = None,
+    logger: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LIST",
+            help="Who is shown curves, weights and pictures: tensorboard, wandb, mlflow; by commas.",
+            rich_help_panel=MACHINE,
+        ),
+    ] = None,
     config: Annotated[
         Path | None,
         typer.Option(
@@ -281,7 +291,7 @@ def train(
         epochs=epochs, batch=batch, accumulate=accumulate, learning_rate=learning_rate, min_size=min_size,
         max_size=max_size, backbone=backbone, train_layers=train_layers, stages=stages, patience=patience,
         precision=precision, checkpointing=checkpointing or None, compile=compile_ or None, seed=seed, workers=workers,
-        config=config, settings=tuple(set_ or ()),
+        logger=logger, config=config, settings=tuple(set_ or ()),
     )  # fmt: skip
     named = Named(tuple(data_), tuple(val or ()), format_, classes)
     run_training(named, out, weights, resume, preset, flags, accelerator, devices, nodes)
@@ -473,5 +483,6 @@ def demo(
     run_demo(out, seed)
 
 
+app.command(epilog=REPORT_EPILOG)(report)
 app.add_typer(data, name="data")
 app.add_typer(weights, name="weights")

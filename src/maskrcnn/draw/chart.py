@@ -171,5 +171,14 @@ def _line(curve: Curve, x: NDArray[np.float64], y: NDArray[np.float64], x_axis: 
         tuple((x_axis.at(a), y_axis.at(b)) for a, b in pairs),
         tuple(f"{curve.name} {b:.4g} at {a:g}" for a, b in pairs),
         curve.emphasis,
-        f"{pairs[-1][1]:.3f}" if pairs else "-",
+        _last(pairs[-1][1]) if pairs else "-",
     )
+
+
+def _last(value: float) -> str:
+    """Write a number with three digits behind the point, and a small one so that it is not 0.
+
+    >>> _last(1.1719), _last(0.0), _last(1.52e-05)
+    ('1.172', '0.000', '1.5e-05')
+    """
+    return f"{value:.3f}" if value >= 0.001 or value == 0 else f"{value:.2g}"

@@ -96,9 +96,7 @@ def judge(scene: Scene, least: NDArray[np.float64], unseen: Sequence[int] = (), 
     return Judged(scene, match, ignored & (match == NONE), scene.scores >= least[scene.found_labels])
 
 
-def judged(
-    kind: Kind, truth: GroundTruth, results: Sequence[Result], least: NDArray[np.float64]
-) -> Iterator[Judged]:
+def judged(kind: Kind, truth: GroundTruth, results: Sequence[Result], least: NDArray[np.float64]) -> Iterator[Judged]:
     """Judge the pictures of the data one after another.
 
     Args:
@@ -114,9 +112,7 @@ def judged(
         yield judge(scene, least, unseen)
 
 
-def only(
-    truth: GroundTruth, results: Sequence[Result], image_ids: Collection[int]
-) -> tuple[GroundTruth, list[Result]]:
+def only(truth: GroundTruth, results: Sequence[Result], image_ids: Collection[int]) -> tuple[GroundTruth, list[Result]]:
     """Leave out what is of other pictures."""
     kept = replace(
         truth,
@@ -205,9 +201,7 @@ def collect(judged: Iterable[Judged], most: int) -> Cases:
     for one in judged:
         absent, wrong = np.flatnonzero(one.missed), np.flatnonzero(one.false)
         counts += (len(absent), len(wrong))
-        pictures.append(
-            Picture(one.scene.image_id, one.quality, int(one.right.sum()), len(wrong), len(absent))
-        )
+        pictures.append(Picture(one.scene.image_id, one.quality, int(one.right.sum()), len(wrong), len(absent)))
         missed = sorted([*missed, *(_missed(one, int(g)) for g in absent)], key=_surest)[:most]
         false = sorted([*false, *(_false(one, int(d)) for d in wrong)], key=_surest)[:most]
     return Cases(pictures, missed, false, int(counts[0]), int(counts[1]))

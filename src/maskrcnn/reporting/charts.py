@@ -12,7 +12,7 @@ KINDS = ("box", "mask")
 
 
 def training_charts(rows: Sequence[Row]) -> list[Chart]:
-    """Draw losses by term, the learning rate, and AP of boxes and masks over the steps; what was not logged is left out."""
+    """Draw losses by term, the learning rate, and AP over the steps; what was not logged is left out."""
     losses = [Curve(name.replace("_", " "), *curve(rows, f"train/{name}")) for name in LOSSES]
     charts = [
         Chart("Losses", "step", "loss", [Curve("sum", *curve(rows, "train/loss"), emphasis=True), *losses]),

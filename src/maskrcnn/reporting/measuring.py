@@ -1,4 +1,4 @@
-"""What a run's model finds on annotated pictures: made once, and kept beside the run."""
+"""What a run's model finds on annotated pictures: made once, kept beside the run, and measured."""
 
 from __future__ import annotations
 
@@ -12,15 +12,39 @@ from typing import Any, NamedTuple
 from maskrcnn.data.dataset import Dataset
 from maskrcnn.data.formats.coco_results import Result, read_results, write_results
 from maskrcnn.errors import MaskRCNNError
+from maskrcnn.evaluation.coco import Kind, Metrics, evaluate_results
+from maskrcnn.evaluation.ground_truth import GroundTruth, from_dataset
 from maskrcnn.evaluation.run import matching_categories, predict_dataset, results_of
 from maskrcnn.files import write_text
 from maskrcnn.prediction import Predictor
+from maskrcnn.reporting.runs import Told
 from maskrcnn.training import Run
 from maskrcnn.version import __version__
 
 Progress = Callable[[str, int, int], None]
 FOLDER = "found"
 _PART = 1 << 22
+
+
+class Measured(NamedTuple):
+    """A run with what its model finds, and how good that is.
+
+    Attributes:
+        told: What the run's folder says.
+        found: What was found.
+        metrics: How good it is.
+        truth: What it was measured against.
+    """
+
+    told: Told
+    found: Found
+    metrics: Metrics
+    truth: GroundTruth
+
+    @property
+    def kind(self) -> Kind:
+        """What is judged: masks, or boxes where there are no masks."""
+        return self.metrics.kinds[-1]
 
 
 class Found(NamedTuple):
@@ -33,6 +57,25 @@ class Found(NamedTuple):
 
     results: list[Result]
     seconds: float
+
+
+def measure(
+    told: Told,
+    dataset: Dataset,
+    open_model: Callable[[Path], Predictor],
+    progress: Progress,
+    *,
+    batch: int = 1,
+    workers: int = 0,
+) -> Measured:
+    """Find the objects of a data set with the best model of a run, as `found_by` does, and measure what was found.
+
+    Raises:
+        InputError: The model does not know a class of the data.
+        MaskRCNNError: The model or a picture can't be read, or the folder can't be written.
+    """
+    found = found_by(told.run, dataset, open_model, progress, batch=batch, workers=workers)
+    return Measured(told, found, evaluate_results(dataset, found.results), from_dataset(dataset))
 
 
 def found_by(

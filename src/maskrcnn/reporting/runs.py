@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 from maskrcnn.config import ModelConfig, TrainConfig
 from maskrcnn.data import open_dataset
-from maskrcnn.data.classes import Classes
+from maskrcnn.data.classes import Classes, parse_classes
 from maskrcnn.data.dataset import Dataset
 from maskrcnn.data.joining import join, set_names
 from maskrcnn.errors import InputError
@@ -82,9 +83,7 @@ def validation_of(told: Told) -> Dataset:
     sources = [Path(source) for source in opened["sources"]]
     missing = [source for source in sources if not source.exists()]
     if missing:
-        raise InputError(
-            f"{told.run.folder}: expected its validation data at {missing[0]}, got nothing there; {hint}"
-        )
+        raise InputError(f"{told.run.folder}: expected its validation data at {missing[0]}, got nothing there; {hint}")
     return opened_set(sources, opened.get("format"), opened.get("classes"))
 
 
@@ -96,7 +95,10 @@ def opened_set(
     Raises:
         MaskRCNNError: It can't be read, or the classes do not fit.
     """
-    return join([each if isinstance(each, Dataset) else open_dataset(each, format=kind) for each in sources], classes)
+    opened = [each if isinstance(each, Dataset) else open_dataset(each, format=kind) for each in sources]
+    # a run's choice of classes names those of its training data too, which need not be here
+    named = () if classes is None else itertools.chain.from_iterable(parse_classes(classes).values())
+    return join(opened, classes, named)
 
 
 def same_data(told: Told, fingerprint: str) -> bool:

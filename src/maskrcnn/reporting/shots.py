@@ -180,7 +180,8 @@ def shoot(scenery: Scenery) -> Shot:
     states = [_truth_state(bool(crowd), bool(lost)) for crowd, lost in zip(truth.crowd, missed, strict=True)]
     words = [f"{each}, annotated{_TOLD[state]}" for each, state in zip(truth.names, states, strict=True)]
     layer = _layer(truth, size_hw, states, words)
-    return Shot(scenery.name, _uri(sample.image, size_hw), (size_hw[1], size_hw[0]), layer, tuple(layers), scenery.fault)
+    uri = _uri(sample.image, size_hw)
+    return Shot(scenery.name, uri, (size_hw[1], size_hw[0]), layer, tuple(layers), scenery.fault)
 
 
 _TOLD: dict[State, str] = {"right": "", "missed": ": missed", "ignored": ": a crowd", "false": ""}
@@ -213,9 +214,7 @@ def _uri(image: NDArray[np.generic], size_hw: tuple[int, int]) -> str:
     return data_uri(picture, QUALITY)
 
 
-def _layer(
-    instances: Instances, size_hw: tuple[int, int], states: Sequence[State], words: Sequence[str]
-) -> Layer:
+def _layer(instances: Instances, size_hw: tuple[int, int], states: Sequence[State], words: Sequence[str]) -> Layer:
     """Draw instances on a picture that is shown at another size."""
     shown = resize_instances(instances, size_hw)
     areas = (shown.boxes[:, 2:] - shown.boxes[:, :2]).prod(axis=1)
@@ -294,11 +293,18 @@ def cut_out(scenery: Scenery, case: Case, of: Wrong) -> Crop:
     other = found[one.sure] if of == "missed" else sample.instances
     scale = CROP_SIDE / max(size_hw)
     new_hw = (max(1, round(size_hw[0] * scale)), max(1, round(size_hw[1] * scale)))
-    for instances, state in ((other, "ignored"), (own[[case.place]], of)):
+    for instances, state in ((_inside(other, x, y, size_hw), "ignored"), (own[[case.place]], of)):
         part = crop_instances(instances, x, y, size_hw, min_share=0.0)
         shown += _layer(part, new_hw, [state] * len(part), [""] * len(part)).outlines
     image = sample.image[y : y + size_hw[0], x : x + size_hw[1]]
-    return Crop(_uri(image, new_hw), (new_hw[1], new_hw[0]), tuple(shown), case, scenery.name, _words(case, of, own.class_names))
+    words = _words(case, of, own.class_names)
+    return Crop(_uri(image, new_hw), (new_hw[1], new_hw[0]), tuple(shown), case, scenery.name, words)
+
+
+def _inside(instances: Instances, x: int, y: int, size_hw: tuple[int, int]) -> Instances:
+    """Leave out what has no part in a window, before masks are cut."""
+    x1, y1, x2, y2 = instances.boxes.T
+    return instances[(x1 < x + size_hw[1]) & (x2 > x) & (y1 < y + size_hw[0]) & (y2 > y)]
 
 
 def _words(case: Case, of: Wrong, names: Sequence[str]) -> str:
