@@ -22,7 +22,7 @@ CONTRACT = {
     "maskrcnn train": (
         "DATA --out --val --format --classes --weights --resume --preset --backbone --min-size --max-size --epochs "
         "--train-layers --stages --patience --batch --accumulate --learning-rate/--lr --precision --checkpointing "
-        "--compile --seed --accelerator --devices --nodes --workers --config --set"
+        "--compile --seed --accelerator --devices --nodes --workers --logger --config --set"
     ),
     "maskrcnn evaluate": (
         "[MODEL] DATA --out --results --format --classes --device --backend --precision --threads --batch --workers"
@@ -32,6 +32,9 @@ CONTRACT = {
     ),
     "maskrcnn export": "MODEL --to --out --takes --pictures --data --int8 --calibrate",
     "maskrcnn demo": "--out --seed",
+    "maskrcnn report": (
+        "RUN --out --data --open --pictures --score --format --classes --device --batch --workers"
+    ),
     "maskrcnn data": "",
     "maskrcnn data show": "DATA --out --open --count --seed --format --classes",
     "maskrcnn data doctor": "DATA --depth --json --out --fix --deleak --only --ignore --format",
@@ -55,6 +58,7 @@ DEFAULTS = {
     "maskrcnn predict": {"json_lines": False, "score": None, "batch": 1, "workers": 0},
     "maskrcnn export": {"takes": "network", "pictures": None, "data_": None, "int8": False, "calibrate": None},
     "maskrcnn demo": {"seed": 0},
+    "maskrcnn report": {"out": None, "data_": None, "open_": False, "pictures": 100, "score": None, "batch": 1},
     "maskrcnn data show": {"out": None, "open_": False, "count": 24, "seed": 0, "format_": None},
     "maskrcnn data doctor": {"depth": "pixels", "json_": False, "only": "", "ignore": "", "format_": None},
     "maskrcnn data convert": {"tolerance": 0.0, "pictures": "copy", "from_": None},

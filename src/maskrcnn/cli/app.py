@@ -462,6 +462,7 @@ def export(
     epilog="""[bold]What comes out, in the folder of --out[/]
 
   report.html        pictures beside ground truth, losses, AP: open this one
+  figures/           its curves, as SVG
   metrics.json       AP and AR on pictures that the model has never seen
   predictions.json   what it found on them, as COCO results
   run/               the training, with model.safetensors

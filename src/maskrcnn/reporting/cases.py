@@ -88,7 +88,7 @@ def judge(scene: Scene, least: NDArray[np.float64], unseen: Sequence[int] = (), 
     for d in range(D if G else 0):
         own = scene.labels == scene.found_labels[d]
         overlap = np.where(own & free, scene.ious[d], 0.0)
-        best = int(overlap.argmax())
+        best = G - 1 - int(overlap[::-1].argmax())  # of equal ones the last, as pycocotools
         if overlap[best] >= iou:
             match[d], free[best] = best, False
         elif (scene.ious[d, own & scene.crowds] >= iou).any():
@@ -243,7 +243,7 @@ def choose(pictures: Sequence[Picture], count: int) -> list[int]:
         Places in `pictures`, by rising quality; all of them where there are no more than `count`.
 
     >>> choose([Picture(i, q, 0, 0, 0) for i, q in enumerate((0.5, 0.1, 0.9, 0.2, 0.8, 0.3, 0.7))], 4)
-    [1, 3, 0, 2]
+    [1, 3, 6, 2]
     """
     order = sorted(range(len(pictures)), key=lambda i: (pictures[i].quality, -pictures[i].missed - pictures[i].false))
     if len(order) <= count:
@@ -251,5 +251,5 @@ def choose(pictures: Sequence[Picture], count: int) -> list[int]:
     worst, best = -(-count // 2), count // 4
     between = order[worst : len(order) - best]
     wanted = count - worst - best
-    spread = np.linspace(0, len(between) - 1, wanted + 2)[1:-1].round().astype(int).tolist()
+    spread = [(2 * i + 1) * len(between) // (2 * wanted) for i in range(wanted)]
     return [*order[:worst], *(between[i] for i in spread), *order[len(order) - best :]]

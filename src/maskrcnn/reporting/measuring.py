@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,6 +24,10 @@ from maskrcnn.version import __version__
 Progress = Callable[[str, int, int], None]
 FOLDER = "found"
 _PART = 1 << 22
+
+
+def silent(_what: str, _done: int, _total: int) -> None:
+    """Tell nobody."""
 
 
 class Measured(NamedTuple):
@@ -63,7 +67,7 @@ def measure(
     told: Told,
     dataset: Dataset,
     open_model: Callable[[Path], Predictor],
-    progress: Progress,
+    progress: Progress = silent,
     *,
     batch: int = 1,
     workers: int = 0,
@@ -82,7 +86,7 @@ def found_by(
     run: Run,
     dataset: Dataset,
     open_model: Callable[[Path], Predictor],
-    progress: Progress,
+    progress: Progress = silent,
     *,
     batch: int = 1,
     workers: int = 0,
@@ -104,9 +108,7 @@ def found_by(
         InputError: The model does not know a class of the data.
         MaskRCNNError: The model or a picture can't be read, or the folder can't be written.
     """
-    fingerprint = dataset.fingerprint()
-    folder = run.folder / FOLDER / fingerprint[:12]
-    key = {"model": _digest(run.model), "data": fingerprint, "version": __version__}
+    folder, key = place_of(run, dataset)
     kept = _kept(folder, key)
     if kept is not None:
         return kept
@@ -123,7 +125,14 @@ def found_by(
     return found
 
 
-def keep(folder: Path, key: dict[str, str], found: Found) -> None:
+def place_of(run: Run, dataset: Dataset) -> tuple[Path, dict[str, str]]:
+    """Return where what a run's model finds on a data set is kept, and what it belongs to."""
+    fingerprint = dataset.fingerprint()
+    key = {"model": _digest(run.model), "data": fingerprint, "version": __version__}
+    return run.folder / FOLDER / fingerprint[:12], key
+
+
+def keep(folder: Path, key: Mapping[str, str], found: Found) -> None:
     """Leave what was found in a folder, the notes last.
 
     Raises:
@@ -135,7 +144,7 @@ def keep(folder: Path, key: dict[str, str], found: Found) -> None:
     write_text(notes, json.dumps({**key, "seconds": round(found.seconds, 3)}, indent=1) + "\n")
 
 
-def _kept(folder: Path, key: dict[str, str]) -> Found | None:
+def _kept(folder: Path, key: Mapping[str, str]) -> Found | None:
     """Read what was found before; anything unexpected there is as good as nothing."""
     try:
         notes: Any = json.loads((folder / "made.json").read_text(encoding="utf-8"))

@@ -10,17 +10,13 @@ from maskrcnn.errors import InputError
 from maskrcnn.files import make_folder, write_text
 from maskrcnn.prediction import Predictor, load
 from maskrcnn.reporting.figures import write_figures
-from maskrcnn.reporting.measuring import Measured, Progress, measure
+from maskrcnn.reporting.measuring import Measured, Progress, measure, silent
 from maskrcnn.reporting.one import RunPage, run_page
 from maskrcnn.reporting.runs import opened_set, read_runs, validation_of
 from maskrcnn.reporting.several import RunsPage, runs_page
 
 PAGE = "report.html"
 FIGURES = "figures"
-
-
-def _silent(_what: str, _done: int, _total: int) -> None:
-    """Tell nobody."""
 
 
 def report(
@@ -33,7 +29,7 @@ def report(
     open_model: Callable[[Path], Predictor] = load,
     batch: int = 1,
     workers: int = 0,
-    progress: Progress = _silent,
+    progress: Progress = silent,
 ) -> Path:
     """Write a page about a run, or about several side by side, with its figures beside it.
 
