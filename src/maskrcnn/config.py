@@ -256,6 +256,8 @@ class DetectConfig(Settings):
 
     Attributes:
         score_threshold: Only detections above this probability are kept.
+        class_thresholds: One a class, where they were measured and stored: what people see of a class are detections
+            above this probability. Evaluation looks at the others too.
         choice: `every` class of a region may become a detection, or only its `best`, and only if that is no background.
         nms_iou: A detection that overlaps a better one of its class by more than this is dropped.
         detections: Detections a picture, at most.
@@ -264,6 +266,7 @@ class DetectConfig(Settings):
     """
 
     score_threshold: Probability = 0.05
+    class_thresholds: tuple[Probability, ...] = ()
     choice: Choice = "every"
     nms_iou: Probability = 0.5
     detections: Count = 100
@@ -298,6 +301,11 @@ class ModelConfig(Settings):
         repeated = sorted({name for name in self.classes if self.classes.count(name) > 1})
         if repeated:
             raise ValueError(f"classes: expected every name once, got {', '.join(repeated)} twice")
+        thresholds = len(self.detect.class_thresholds)
+        if thresholds not in (0, len(self.classes)):
+            raise ValueError(
+                f"detect.class_thresholds: expected none or {len(self.classes)}, one a class, got {thresholds}"
+            )
         return self
 
 

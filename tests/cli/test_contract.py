@@ -35,6 +35,7 @@ CONTRACT = {
     "maskrcnn report": (
         "RUN --out --data --open --pictures --score --format --classes --device --batch --workers"
     ),
+    "maskrcnn errors": "[MODEL] DATA --out --results --store --score --format --classes --device --batch --workers",
     "maskrcnn data": "",
     "maskrcnn data show": "DATA --out --open --count --seed --format --classes",
     "maskrcnn data doctor": "DATA --depth --json --out --fix --deleak --only --ignore --format",

@@ -14,6 +14,8 @@ from maskrcnn.cli.data import data
 from maskrcnn.cli.data.options import ClassMap, FormatName
 from maskrcnn.cli.report import EPILOG as REPORT_EPILOG
 from maskrcnn.cli.report import report
+from maskrcnn.cli.errors import EPILOG as ERRORS_EPILOG
+from maskrcnn.cli.errors import errors
 from maskrcnn.cli.weights_group import weights
 from maskrcnn.version import __version__
 
@@ -485,5 +487,6 @@ def demo(
 
 
 app.command(epilog=REPORT_EPILOG)(report)
+app.command(epilog=ERRORS_EPILOG)(errors)
 app.add_typer(data, name="data")
 app.add_typer(weights, name="weights")

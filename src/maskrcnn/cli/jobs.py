@@ -16,7 +16,7 @@ from maskrcnn.data import open_dataset
 from maskrcnn.data.classes import choose
 from maskrcnn.data.formats.coco_results import read_results, rename_categories, to_coco_results
 from maskrcnn.data.images import list_images
-from maskrcnn.errors import InputError, MaskRCNNError
+from maskrcnn.errors import InputError, MaskRCNNError, few
 from maskrcnn.evaluation import evaluate
 from maskrcnn.evaluation.coco import Metrics, class_table, evaluate_results, table, write
 from maskrcnn.files import make_folder
@@ -103,7 +103,8 @@ def run_prediction(
     """Predict, print an object a line, and return 1 if a picture was broken."""
     files = list_images(pictures)
     predictor = running.load(model, score)
-    shown = SHOWN if score is None else score
+    stored = predictor.config.detect.class_thresholds
+    shown = score if score is not None else 0.0 if stored else SHOWN
     broken = objects = more = 0
     with progress("predicting", beside=sys.stdout) as advance:
         outcomes = predict_folder(predictor, files, out, shown=shown, batch=batch, workers=workers)
@@ -118,8 +119,11 @@ def run_prediction(
                 give(lines(path, clear))
             advance(done, len(files))
     hint = f"; {more} less probable ones are in predictions.json too" if more else ""
-    clear_words = f"{count_of(objects, 'object')} with a probability of at least {shown:g}"
-    say(f"{count_of(len(files), 'picture')}, {clear_words}{hint}")
+    above = f"of at least {shown:g}"
+    if stored:
+        named = [f"{name} {value:.2f}" for name, value in zip(predictor.class_names, stored, strict=True)]
+        above = f"above the thresholds that the model file states ({few(named, 5)}); --score sets another"
+    say(f"{count_of(len(files), 'picture')}, {count_of(objects, 'object')} with a probability {above}{hint}")
     if broken:
         say(f"{count_of(broken, 'picture')} broken, named above and in {out / 'pictures.json'}")
     say(f"overlays and predictions.json in {out}")

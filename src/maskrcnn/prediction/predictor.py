@@ -5,6 +5,7 @@ Letters: B pictures, D detections, M side of a mask.
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from maskrcnn.config import InputConfig, ModelConfig, Resize
+from maskrcnn.config import DetectConfig, InputConfig, ModelConfig, Resize
 from maskrcnn.data.images import to_array
 from maskrcnn.engines.choice import choose, open_exported
 from maskrcnn.engines.compiled import CompiledEngine
@@ -182,9 +183,19 @@ class Predictor:
         return [results[i] for i in range(len(pictures))]
 
     def _wanted(self, found: Instances) -> Instances:
-        """Drop what the engine would have dropped, were its threshold not that of an exported file."""
-        threshold = self.config.detect.score_threshold
-        return found[found.scores > threshold] if threshold > self.engine.config.detect.score_threshold else found
+        """Drop what is below the threshold of its class, and below one that an exported file does not know."""
+        detect = self.config.detect
+        if detect.class_thresholds:
+            found = found[found.scores > np.array(detect.class_thresholds)[found.labels]]
+        if detect.score_threshold > self.engine.config.detect.score_threshold:
+            found = found[found.scores > detect.score_threshold]
+        return found
+
+    def with_every_score(self) -> Predictor:
+        """Return the same without thresholds of single classes: what measures a model needs the uncertain objects."""
+        other = copy.copy(self)
+        other.config = self.config.change(detect=self.config.detect.change(class_thresholds=()))
+        return other
 
     def _run(self, pictures: Sequence[Prepared]) -> Detections:
         H, W = _padded(pictures[0], self.config.input)
@@ -260,6 +271,13 @@ def _resized(config: InputConfig, min_size: int | None, max_size: int | None, re
     return config.change(min_size=min_size, max_size=max_size, resize=resize)
 
 
+def _limited(config: DetectConfig, score_threshold: float | None) -> DetectConfig:
+    """Override the threshold: one that is given holds for every class."""
+    if score_threshold is None:
+        return config
+    return config.change(score_threshold=score_threshold, class_thresholds=())
+
+
 def load(
     path: str | Path,
     *,
@@ -286,7 +304,8 @@ def load(
         max_size: Pixels of the long edge at most; a larger `min_size` comes down to it unless it is given too.
         resize: `short_edge`, `square` (long edge of `max_size`), `none`, the picture's own size, or another value of
             `InputConfig.resize`.
-        score_threshold: Drop detections below this probability; an exported file has no less than it was made with.
+        score_threshold: Drop detections below this probability; an exported file has no less than it was made with. If
+            not given, the thresholds of single classes hold that are stored in the file, if any.
         detections: Detections a picture at most.
         proposals: Proposals a picture after NMS.
         pre_nms: Anchors a level before NMS.
@@ -310,7 +329,7 @@ def load(
         predictor = Predictor(exported)
         predictor.config = exported.config.change(
             input=_resized(exported.config.input, min_size, max_size, None),
-            detect=exported.config.detect.change(score_threshold=score_threshold),
+            detect=_limited(exported.config.detect, score_threshold),
         )
         return predictor
     choice = choose(backend, precision, place)
@@ -319,7 +338,7 @@ def load(
     config = config.change(
         input=_resized(config.input, min_size, max_size, resize),
         rpn=config.rpn.change(proposals=proposals, pre_nms=pre_nms),
-        detect=config.detect.change(score_threshold=score_threshold, detections=detections),
+        detect=_limited(config.detect, score_threshold).change(detections=detections),
     )
     model = build_filled(config, weights.tensors, str(path))
     try:

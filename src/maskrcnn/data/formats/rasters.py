@@ -76,10 +76,16 @@ class Raster(NamedTuple):
 
 
 def affine(transform: Any, points: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Map points, (n, 2) float64 x, y, by an affine map as rasterio has it."""
+    """Map points, (n, 2) float64 x, y, by an affine map as rasterio has it; those without a place stay without one.
+
+    >>> affine((2, 0, 10, 0, 2, 20), np.array([[1.0, 2.0], [np.inf, np.inf]]))
+    array([[12., 24.],
+           [nan, nan]])
+    """
     a, b, c, d, e, f = transform[:6]
     x, y = points.T
-    return np.stack([a * x + b * y + c, d * x + e * y + f], axis=1)
+    with np.errstate(invalid="ignore"):  # nothing times infinite
+        return np.stack([a * x + b * y + c, d * x + e * y + f], axis=1)
 
 
 def rasterio_for(path: Path) -> Any:
