@@ -21,7 +21,8 @@ from maskrcnn.data.formats import coco
 from maskrcnn.data.formats.coco_results import read_results, to_coco_results
 from maskrcnn.data.formats.reading import Reading
 from maskrcnn.errors import AnnotationError, InputError, OutputError
-from maskrcnn.evaluation.coco import Metrics, class_table, evaluate_results, numbers, table, write
+from maskrcnn.evaluation.coco import Metrics, class_table, numbers, table, write
+from maskrcnn.evaluation.measuring import evaluate_results
 from maskrcnn.ops.rle import Bitmap, encode
 
 FAKE = Path(__file__).parents[2] / "../shared/data/coco_eval_fake100/dataset/cocoapi"

@@ -18,7 +18,8 @@ from maskrcnn.data.formats.coco_results import read_results, rename_categories, 
 from maskrcnn.data.images import list_images
 from maskrcnn.errors import InputError, MaskRCNNError, few
 from maskrcnn.evaluation import evaluate
-from maskrcnn.evaluation.coco import Metrics, class_table, evaluate_results, table, write
+from maskrcnn.evaluation.coco import Metrics, class_table, table, write
+from maskrcnn.evaluation.measuring import evaluate_results
 from maskrcnn.files import make_folder
 from maskrcnn.prediction.folder import SHOWN, predict_folder
 from maskrcnn.structures import Instances

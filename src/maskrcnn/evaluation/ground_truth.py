@@ -47,6 +47,7 @@ class GroundTruth:
         notes: What the reader of the numbers should know about the annotations.
         labelled: The ids of the classes that were looked for in a picture, by its id; pictures in which all were
             are not named.
+        frequencies: How often each class occurs, by its id: LVIS's `r`, `c` or `f`; none where it is not known.
     """
 
     sizes_hw: dict[int, tuple[int, int]]
@@ -54,6 +55,7 @@ class GroundTruth:
     objects: tuple[Truth, ...]
     notes: tuple[str, ...] = ()
     labelled: Mapping[int, frozenset[int]] = field(default_factory=dict)
+    frequencies: Mapping[int, str] = field(default_factory=dict)
 
 
 def from_dataset(dataset: Dataset) -> GroundTruth:

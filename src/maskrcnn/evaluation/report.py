@@ -24,7 +24,7 @@ def tables(metrics: Metrics) -> list[Table]:
     """Return the table over all classes and the one per class, every number labelled."""
     kinds = metrics.kinds
     overall = [
-        [f"A{number.quantity[0].upper()}", number.iou_range, number.area, f"≤ {number.detections}"]
+        [f"A{number.quantity[0].upper()}", number.iou_range, number.area.name, f"≤ {number.detections}"]
         + [metrics[f"{kind}/{number.name}"] for kind in kinds]
         for number in numbers(metrics.limits)
     ]

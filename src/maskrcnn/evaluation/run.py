@@ -12,7 +12,8 @@ from maskrcnn.data.formats.coco_results import Result, to_coco_results, write_re
 from maskrcnn.data.joining import nameless
 from maskrcnn.doctor.gate import admit
 from maskrcnn.errors import InputError
-from maskrcnn.evaluation.coco import Metrics, evaluate_results, write
+from maskrcnn.evaluation.coco import Metrics, write
+from maskrcnn.evaluation.measuring import evaluate_results
 from maskrcnn.prediction import Predictor, load
 from maskrcnn.prediction.stream import predict_all, strictly
 from maskrcnn.structures import Instances

@@ -15,7 +15,8 @@ from maskrcnn.data.dataset import Dataset
 from maskrcnn.data.formats.coco_results import Result
 from maskrcnn.draw.layout import contact_sheet, side_by_side
 from maskrcnn.draw.overlay import overlay
-from maskrcnn.evaluation.coco import Metrics, evaluate_results
+from maskrcnn.evaluation.coco import Metrics
+from maskrcnn.evaluation.measuring import evaluate_results
 from maskrcnn.evaluation.run import matching_categories, predict_dataset, results_of
 from maskrcnn.files import replacing
 from maskrcnn.prediction import Predictor
