@@ -19,14 +19,14 @@ from maskrcnn.errors import InputError
 from maskrcnn.evaluation.coco import write
 from maskrcnn.files import replacing
 from maskrcnn.prediction import Predictor, load
+from maskrcnn.prediction.folder import SHOWN
 from maskrcnn.reporting import report
 from maskrcnn.reporting.measuring import measure
-from maskrcnn.reporting.one import SURE
 from maskrcnn.reporting.runs import read_runs
 from maskrcnn.training import Devices, train
 
 SIZE_HW = (192, 256)
-SHOWN, COLUMNS = 6, 3  # pictures on the sheet
+PICTURES, COLUMNS = 6, 3  # pictures on the sheet
 
 MODEL: dict[str, Any] = {
     "input": {"min_size": 96, "max_size": 128},
@@ -101,8 +101,8 @@ def demo(
 
 def _write_sheet(predictor: Predictor, dataset: Dataset, path: Path) -> None:
     """Draw what is found on the first pictures."""
-    pictures = [dataset[i].image for i in range(min(SHOWN, len(dataset)))]
+    pictures = [dataset[i].image for i in range(min(PICTURES, len(dataset)))]
     found = [predictor.predict(picture) for picture in pictures]
-    drawn = [overlay(image, one[one.scores >= SURE], zoom=2) for image, one in zip(pictures, found, strict=True)]
+    drawn = [overlay(image, one[one.scores >= SHOWN], zoom=2) for image, one in zip(pictures, found, strict=True)]
     with replacing(path) as temporary:
         contact_sheet(drawn, COLUMNS).save(temporary)

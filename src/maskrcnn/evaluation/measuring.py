@@ -213,7 +213,7 @@ def measure_results(
     """
     limits_of(detections)
     truth = truth_of(ground_truth)
-    _check(results, truth, source)
+    check_results(results, truth, source)
     evaluation = Evaluation(truth, measures, detections)
     records = by_picture(results)
     for done, image_id in enumerate(truth.sizes_hw, 1):
@@ -232,7 +232,7 @@ def truth_of(ground_truth: Dataset | Mapping[str, Any] | GroundTruth) -> GroundT
     return from_coco(ground_truth) if isinstance(ground_truth, Mapping) else from_dataset(ground_truth)
 
 
-def _check(results: Sequence[Result], truth: GroundTruth, source: str) -> None:
+def check_results(results: Sequence[Result], truth: GroundTruth, source: str) -> None:
     """Refuse records that do not belong to the data."""
     for key, known, what in (
         ("image_id", truth.sizes_hw.keys(), "pictures"),

@@ -6,25 +6,19 @@ Letters: G annotated objects of a picture, D detections in it.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from maskrcnn.evaluation.coco import Kind
-from maskrcnn.evaluation.ground_truth import GroundTruth
-from maskrcnn.evaluation.scenes import Scene, scenes
-
-if TYPE_CHECKING:
-    from maskrcnn.data.formats.coco_results import Result
+from maskrcnn.evaluation.errors import Case as Error
+from maskrcnn.evaluation.scenes import Scene
+from maskrcnn.evaluation.verdicts import NOTHING, Verdicts, judge
 
 Wrong = Literal["missed", "false"]
 IOU = 0.5
 """The overlap from which on a detection is right."""
-
-NONE = -1
 
 
 class Judged(NamedTuple):
@@ -32,31 +26,29 @@ class Judged(NamedTuple):
 
     Attributes:
         scene: The picture.
-        match: (D) int64. Which of the G objects a detection is right about; -1 for none.
-        ignored: (D) bool. Neither right nor wrong: it lies in a crowd, or its class was not looked for.
+        verdicts: Which of the G objects each detection is right about, and which are neither right nor wrong.
         sure: (D) bool. Its score is high enough to be shown.
     """
 
     scene: Scene
-    match: NDArray[np.int64]
-    ignored: NDArray[np.bool_]
+    verdicts: Verdicts
     sure: NDArray[np.bool_]
 
     @property
     def right(self) -> NDArray[np.bool_]:
         """(D) bool. Sure detections that are right."""
-        return self.sure & (self.match != NONE)
+        return self.sure & (self.verdicts.objects != NOTHING)
 
     @property
     def false(self) -> NDArray[np.bool_]:
         """(D) bool. Sure detections that are right about nothing."""
-        return self.sure & (self.match == NONE) & ~self.ignored
+        return self.sure & self.verdicts.wrong
 
     @property
     def missed(self) -> NDArray[np.bool_]:
         """(G) bool. Objects that no sure detection is right about; never a crowd."""
         missed = ~self.scene.crowds
-        missed[self.match[self.right]] = False
+        missed[self.verdicts.objects[self.right]] = False
         return missed
 
     @property
@@ -69,57 +61,17 @@ class Judged(NamedTuple):
         wrong = int(self.false.sum()) + int(self.missed.sum())
         if not len(right) + wrong:
             return 1.0
-        return float(self.scene.ious[right, self.match[right]].sum() / (len(right) + wrong / 2))
+        return float(self.scene.ious[right, self.verdicts.objects[right]].sum() / (len(right) + wrong / 2))
 
 
-def judge(scene: Scene, least: NDArray[np.float64], unseen: Sequence[int] = (), iou: float = IOU) -> Judged:
-    """Let detections choose among the objects of their class, by falling score, as the COCO evaluation does.
+def judged(scene: Scene, least: NDArray[np.float64]) -> Judged:
+    """Judge a picture at the overlap that is right.
 
     Args:
         scene: The picture.
         least: (K) float64. The score from which on a detection of each class is sure.
-        unseen: Labels of classes that were not looked for in the picture.
-        iou: The overlap that is right.
     """
-    D, G = scene.ious.shape
-    match = np.full(D, NONE, dtype=np.int64)
-    ignored = np.isin(scene.found_labels, list(unseen))
-    free = ~scene.crowds
-    for d in range(D if G else 0):
-        own = scene.labels == scene.found_labels[d]
-        overlap = np.where(own & free, scene.ious[d], 0.0)
-        best = G - 1 - int(overlap[::-1].argmax())  # of equal ones the last, as pycocotools
-        if overlap[best] >= iou:
-            match[d], free[best] = best, False
-        elif (scene.ious[d, own & scene.crowds] >= iou).any():
-            ignored[d] = True
-    return Judged(scene, match, ignored & (match == NONE), scene.scores >= least[scene.found_labels])
-
-
-def judged(kind: Kind, truth: GroundTruth, results: Sequence[Result], least: NDArray[np.float64]) -> Iterator[Judged]:
-    """Judge the pictures of the data one after another.
-
-    Args:
-        kind: Whether boxes or masks overlap.
-        truth: What is there.
-        results: What was found.
-        least: (K) float64. The score from which on a detection of each class is sure.
-    """
-    label_of = {category_id: label for label, category_id in enumerate(truth.names)}
-    for scene in scenes(kind, truth, results):
-        seen = truth.labelled.get(scene.image_id)
-        unseen = () if seen is None else [label for i, label in label_of.items() if i not in seen]
-        yield judge(scene, least, unseen)
-
-
-def only(truth: GroundTruth, results: Sequence[Result], image_ids: Collection[int]) -> tuple[GroundTruth, list[Result]]:
-    """Leave out what is of other pictures."""
-    kept = replace(
-        truth,
-        sizes_hw={i: size for i, size in truth.sizes_hw.items() if i in image_ids},
-        objects=tuple(one for one in truth.objects if one.image_id in image_ids),
-    )
-    return kept, [result for result in results if result["image_id"] in image_ids]
+    return Judged(scene, judge(scene, IOU), scene.scores >= least[scene.found_labels])
 
 
 class Picture(NamedTuple):
@@ -192,27 +144,41 @@ class Cases(NamedTuple):
     false_count: int
 
 
-def collect(judged: Iterable[Judged], most: int) -> Cases:
-    """Go over the pictures once and keep how each went, and the most telling `most` cases of both kinds."""
-    pictures: list[Picture] = []
-    missed: list[Case] = []
-    false: list[Case] = []
-    counts = np.zeros(2, dtype=np.int64)
-    for one in judged:
+class Collector:
+    """Goes over pictures once, and keeps how each went and the most telling cases of both kinds.
+
+    Args:
+        most: Cases of a kind.
+    """
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self._pictures: list[Picture] = []
+        self._missed: list[Case] = []
+        self._false: list[Case] = []
+        self._counts = np.zeros(2, dtype=np.int64)
+
+    def add(self, one: Judged) -> None:
+        """Take the next picture."""
         absent, wrong = np.flatnonzero(one.missed), np.flatnonzero(one.false)
-        counts += (len(absent), len(wrong))
-        pictures.append(Picture(one.scene.image_id, one.quality, int(one.right.sum()), len(wrong), len(absent)))
-        missed = sorted([*missed, *(_missed(one, int(g)) for g in absent)], key=_surest)[:most]
-        false = sorted([*false, *(_false(one, int(d)) for d in wrong)], key=_surest)[:most]
-    return Cases(pictures, missed, false, int(counts[0]), int(counts[1]))
+        self._counts += (len(absent), len(wrong))
+        self._pictures.append(Picture(one.scene.image_id, one.quality, int(one.right.sum()), len(wrong), len(absent)))
+        self._missed = sorted([*self._missed, *(missed_case(one.scene, int(g)) for g in absent)], key=_surest)[
+            : self.most
+        ]
+        self._false = sorted([*self._false, *(false_case(one.scene, int(d)) for d in wrong)], key=_surest)[: self.most]
+
+    def cases(self) -> Cases:
+        """Return what is worth showing of all pictures so far."""
+        return Cases(self._pictures, self._missed, self._false, int(self._counts[0]), int(self._counts[1]))
 
 
 def _surest(case: Case) -> tuple[float, float]:
     return -case.score, -case.size
 
 
-def _missed(one: Judged, g: int) -> Case:
-    scene = one.scene
+def missed_case(scene: Scene, g: int) -> Case:
+    """Say what lies nearest to a missed object."""
     overlap = scene.ious[:, g]
     near = None
     if len(overlap) and overlap.max() > 0:
@@ -222,14 +188,26 @@ def _missed(one: Judged, g: int) -> Case:
     return Case(scene.image_id, g, label, near.score if near else 0.0, area, near)
 
 
-def _false(one: Judged, d: int) -> Case:
-    scene = one.scene
+def false_case(scene: Scene, d: int) -> Case:
+    """Say what lies nearest to a false detection."""
     overlap = np.where(scene.crowds, 0.0, scene.ious[d])
     near = None
     if len(overlap) and overlap.max() > 0:
         g = int(overlap.argmax())
         near = Near(int(scene.labels[g]), float(overlap[g]), 1.0)
     return Case(scene.image_id, d, int(scene.found_labels[d]), float(scene.scores[d]), 0.0, near)
+
+
+def error_case(scene: Scene, error: Error) -> Case:
+    """Find an error in its picture.
+
+    Args:
+        scene: The picture, with the places of its objects and detections among all.
+        error: One of TIDE's.
+    """
+    if error.detection is None:
+        return missed_case(scene, int(np.flatnonzero(scene.truths == error.object)[0]))
+    return false_case(scene, int(np.flatnonzero(scene.found == error.detection)[0]))
 
 
 def choose(pictures: Sequence[Picture], count: int) -> list[int]:

@@ -9,14 +9,20 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from maskrcnn.data.dataset import Dataset
 from maskrcnn.data.formats.coco_results import Result, read_results, write_results
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.evaluation.coco import Kind, Metrics, evaluate_results
+from maskrcnn.evaluation import evaluate_results
+from maskrcnn.evaluation.coco import Kind, Metrics
 from maskrcnn.evaluation.ground_truth import GroundTruth, from_dataset
 from maskrcnn.evaluation.run import matching_categories, predict_dataset, results_of
 from maskrcnn.files import write_text
+from maskrcnn.model.weights import read
 from maskrcnn.prediction import Predictor
+from maskrcnn.prediction.folder import SHOWN
 from maskrcnn.reporting.runs import Told
 from maskrcnn.training import Run
 from maskrcnn.version import __version__
@@ -49,6 +55,33 @@ class Measured(NamedTuple):
     def kind(self) -> Kind:
         """What is judged: masks, or boxes where there are no masks."""
         return self.metrics.kinds[-1]
+
+
+class Sure(NamedTuple):
+    """From which probability on detections are shown.
+
+    Attributes:
+        least: (K) float64. For each class of the data.
+        by_name: The same by name.
+        words: The same for people.
+    """
+
+    least: NDArray[np.float64]
+    by_name: dict[str, float]
+    words: str
+
+    @classmethod
+    def of(cls, measured: Measured, score: float | None) -> Sure:
+        """Take the score that is wished, or else the thresholds in the model's file, or else 0.5."""
+        names = list(measured.truth.names.values())
+        config = read(measured.told.run.model).config
+        stored = dict(zip(config.classes, config.detect.class_thresholds, strict=False))
+        if score is not None or not stored:
+            chosen = SHOWN if score is None else score
+            return cls(np.full(len(names), chosen), dict.fromkeys(names, chosen), f"{chosen:g}")
+        by_name = {name: stored.get(name, SHOWN) for name in names}
+        least = np.array(list(by_name.values()))
+        return cls(least, by_name, f"that stored for their class, {least.min():.2f} to {least.max():.2f},")
 
 
 class Found(NamedTuple):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -12,10 +12,24 @@ from numpy.typing import NDArray
 from maskrcnn.data.dataset import Dataset
 from maskrcnn.draw.chart import Chart, layout
 from maskrcnn.draw.page import Headline, Table, render
+from maskrcnn.evaluation.analysis import Analyser, Analysis
+from maskrcnn.evaluation.errors import ERRORS
 from maskrcnn.evaluation.report import headlines, tables
-from maskrcnn.reporting.cases import Case, Cases, Wrong, choose, collect, judged
+from maskrcnn.evaluation.scenes import Scene, scenes
+from maskrcnn.reporting.cases import Case, Cases, Collector, Picture, Wrong, choose, error_case, judged
 from maskrcnn.reporting.charts import training_charts
-from maskrcnn.reporting.measuring import Measured, Progress
+from maskrcnn.reporting.faults import (
+    ErrorRow,
+    Matrix,
+    calibration_chart,
+    class_curves,
+    error_rows,
+    errors_note,
+    matrix,
+    mistakes,
+    threshold_table,
+)
+from maskrcnn.reporting.measuring import Measured, Progress, Sure
 from maskrcnn.reporting.runs import same_data
 from maskrcnn.reporting.shots import Crop, Shot, cut_out, sceneries, shoot
 from maskrcnn.reporting.words import (
@@ -32,8 +46,8 @@ from maskrcnn.reporting.words import (
 from maskrcnn.training.folder import describe
 from maskrcnn.version import __version__
 
-SURE = 0.5
-CASES = 24  # of each kind
+CASES = 24  # missed objects and false detections that are shown
+EXAMPLES = 6  # of each class of errors
 FIRST = 6  # pictures that are seen before one asks for all
 
 
@@ -68,6 +82,40 @@ class Gallery:
 
 
 @dataclass(frozen=True)
+class Faults:
+    """What is wrong.
+
+    Attributes:
+        rows: The classes of errors.
+        note: What their numbers are.
+        examples: Some of each class, the surest first.
+        matrix: Which class is taken for which, of few classes.
+        mistakes: Likewise, of many.
+        thresholds: The best threshold of each class.
+    """
+
+    rows: Sequence[ErrorRow]
+    note: str
+    examples: Mapping[str, Sequence[Crop]]
+    matrix: Matrix | None
+    mistakes: Table | None
+    thresholds: Table
+
+    @classmethod
+    def of(cls, analysis: Analysis, examples: Mapping[str, Sequence[Crop]]) -> Faults:
+        """Lay an analysis out."""
+        errors, confusion = analysis.errors, analysis.confusion
+        return cls(
+            error_rows(errors),
+            errors_note(errors),
+            examples,
+            matrix(confusion),
+            mistakes(confusion),
+            threshold_table(analysis),
+        )
+
+
+@dataclass(frozen=True)
 class RunPage:
     """Everything on the page; whatever is empty is left out.
 
@@ -79,6 +127,7 @@ class RunPage:
         names: The classes, in the order of the data.
         gallery: Pictures.
         scores: Tables of AP.
+        faults: What is wrong; None to leave it out.
         curves: How precision, recall and probability belong together.
         training: Losses, learning rate and AP over the steps.
         settings: Names and values that made the run.
@@ -93,6 +142,7 @@ class RunPage:
     names: Sequence[str]
     gallery: Gallery
     scores: Sequence[Table]
+    faults: Faults | None
     curves: Sequence[Chart]
     training: Sequence[Chart]
     settings: Mapping[str, object]
@@ -134,18 +184,33 @@ def run_page(measured: Measured, dataset: Dataset, count: int, score: float | No
         score: Detections below this probability are not shown.
         progress: Is told what is done.
     """
-    told, metrics = measured.told, measured.metrics
-    shown = SURE if score is None else score
-    least = np.full(len(dataset.class_names), shown)
+    told, truth, results = measured.told, measured.truth, measured.found.results
+    sure = Sure.of(measured, score)
+    analyser = Analyser(measured.kind, dataset.class_names, sure=sure.by_name)
+    collector = Collector(CASES)
+    for scene in scenes(measured.kind, truth, results):
+        analyser.add(scene)
+        collector.add(judged(scene, sure.least))
+    analysis, cases = analyser.analysis(), collector.cases()
+    chosen = choose(cases.pictures, count)
+    drawn = _draw(measured, dataset, sure.least, _Wanted.of(cases, chosen, analysis), progress)
     return RunPage(
         title=told.name,
         lead=_lead(measured, dataset),
-        headlines=headlines(metrics),
+        headlines=headlines(measured.metrics),
         notes=_notes(measured, dataset),
         names=dataset.class_names,
-        gallery=_gallery(measured, dataset, least, f"at least {shown:g}", count, progress),
-        scores=tables(metrics),
-        curves=[],
+        gallery=Gallery(
+            [drawn.cards[each] for each in chosen],
+            _choice(len(chosen), len(cases.pictures), sure.words),
+            drawn.list("missed in the gallery", len(cases.missed)),
+            _of(len(cases.missed), cases.missed_count, "missed object"),
+            drawn.list("false in the gallery", len(cases.false)),
+            _of(len(cases.false), cases.false_count, "false detection"),
+        ),
+        scores=tables(measured.metrics),
+        faults=Faults.of(analysis, {name: drawn.list(name, EXAMPLES) for name in ERRORS}),
+        curves=[*class_curves(measured.metrics.kinds, truth, results), calibration_chart(analysis.calibration)],
         training=training_charts(told.history),
         settings=settings_of(told),
         data=data_of(told, describe(dataset)),
@@ -171,63 +236,67 @@ def _notes(measured: Measured, dataset: Dataset) -> list[str]:
     return []
 
 
-def _gallery(
-    measured: Measured, dataset: Dataset, least: NDArray[np.float64], shown: str, count: int, progress: Progress
-) -> Gallery:
-    cases = collect(judged(measured.kind, measured.truth, measured.found.results, least), CASES)
-    chosen = choose(cases.pictures, count)
-    drawn = _draw(measured, dataset, least, cases, chosen, progress)
-    return Gallery(
-        [drawn.cards[each] for each in chosen],
-        _choice(len(chosen), len(cases.pictures), shown),
-        [drawn.crops["missed", n] for n in range(len(cases.missed))],
-        _of(len(cases.missed), cases.missed_count, "missed object"),
-        [drawn.crops["false", n] for n in range(len(cases.false))],
-        _of(len(cases.false), cases.false_count, "false detection"),
-    )
+class _Wanted(NamedTuple):
+    """What is to be drawn, by picture.
+
+    Attributes:
+        pictures: How each picture of the data went.
+        cards: Which of them are shown, by the picture's id.
+        crops: What is cut out, by the picture's id: for which list, at which place in it, what of it is wrong, and a
+            way to say where it is in its scene.
+    """
+
+    pictures: Sequence[Picture]
+    cards: dict[int, int]
+    crops: dict[int, list[tuple[str, int, Wrong, Callable[[Scene], Case]]]]
+
+    @classmethod
+    def of(cls, cases: Cases, chosen: Sequence[int], analysis: Analysis) -> _Wanted:
+        """Gather the pictures, the missed and false ones, and examples of every class of errors."""
+        wanted = cls(cases.pictures, {cases.pictures[each].image_id: each for each in chosen}, {})
+        for n, case in enumerate(cases.missed):
+            wanted._add(case.image_id, "missed in the gallery", n, "missed", lambda _, case=case: case)
+        for n, case in enumerate(cases.false):
+            wanted._add(case.image_id, "false in the gallery", n, "false", lambda _, case=case: case)
+        for name in ERRORS:
+            for n, error in enumerate(analysis.errors.cases.of(name, EXAMPLES)):
+                of: Wrong = "missed" if error.detection is None else "false"
+                wanted._add(error.image_id, name, n, of, lambda scene, error=error: error_case(scene, error))
+        return wanted
+
+    def _add(self, image_id: int, name: str, n: int, of: Wrong, case: Callable[[Scene], Case]) -> None:
+        self.crops.setdefault(image_id, []).append((name, n, of, case))
 
 
 class _Drawn(NamedTuple):
-    """Cards by their place among the pictures, crops by what they are of and their place among the cases."""
+    """Cards by their place among the pictures, crops by the list that they belong to and their place in it."""
 
     cards: dict[int, Card]
-    crops: dict[tuple[Wrong, int], Crop]
+    crops: dict[tuple[str, int], Crop]
+
+    def list(self, name: str, most: int) -> list[Crop]:
+        """Return the crops of a list."""
+        return [self.crops[name, n] for n in range(most) if (name, n) in self.crops]
 
 
 def _draw(
-    measured: Measured,
-    dataset: Dataset,
-    least: NDArray[np.float64],
-    cases: Cases,
-    chosen: Collection[int],
-    progress: Progress,
+    measured: Measured, dataset: Dataset, least: NDArray[np.float64], wanted: _Wanted, progress: Progress
 ) -> _Drawn:
     """Read each picture that is shown once, and draw all that is shown of it."""
     drawn = _Drawn({}, {})
-    wanted = {cases.pictures[each].image_id: each for each in chosen}
-    own = _by_picture(cases)
-    needed = {*wanted, *own}
-    stream = sceneries(dataset, measured.kind, measured.truth, [measured.found.results], least, needed)
+    needed = {*wanted.cards, *wanted.crops}
+    stream = sceneries(dataset, measured.kind, measured.truth, [measured.found.results], [least], needed)
     for done, scenery in enumerate(stream, 1):
         image_id = scenery.sample.image_id
-        if image_id in wanted:
-            place = wanted[image_id]
-            went = cases.pictures[place]
+        if image_id in wanted.cards:
+            place = wanted.cards[image_id]
+            went = wanted.pictures[place]
             words = card_words(went.right, went.missed, went.false)
             drawn.cards[place] = Card(shoot(scenery), place, went.quality, words)
-        for of, n, case in own.get(image_id, ()):
-            drawn.crops[of, n] = cut_out(scenery, case, of)
+        for name, n, of, case in wanted.crops.get(image_id, ()):
+            drawn.crops[name, n] = cut_out(scenery, case(scenery.judged[0].scene), of)
         progress("drawing", done, len(needed))
     return drawn
-
-
-def _by_picture(cases: Cases) -> dict[int, list[tuple[Wrong, int, Case]]]:
-    own: dict[int, list[tuple[Wrong, int, Case]]] = {}
-    kinds: tuple[tuple[Wrong, list[Case]], ...] = (("missed", cases.missed), ("false", cases.false))
-    for of, each in kinds:
-        for n, case in enumerate(each):
-            own.setdefault(case.image_id, []).append((of, n, case))
-    return own
 
 
 def _choice(shown: int, total: int, least: str) -> str:
@@ -237,7 +306,7 @@ def _choice(shown: int, total: int, least: str) -> str:
         else f"{shown:,} of {many(total, 'picture')}, the worst first: half of them the worst, a quarter the best, "
         "the others spread between."
     )
-    return f"{which} Detections with a probability of {least} are shown."
+    return f"{which} Detections with a probability of at least {least} are shown."
 
 
 def _of(shown: int, total: int, noun: str) -> str:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
-
-import numpy as np
 
 from maskrcnn.data.dataset import Dataset
 from maskrcnn.draw.chart import Chart, layout
 from maskrcnn.draw.page import Cell, Table, render
 from maskrcnn.evaluation.coco import KINDS, Kind
-from maskrcnn.reporting.cases import Picture, collect, judged
+from maskrcnn.evaluation.curves import precision_recall
+from maskrcnn.evaluation.errors import ERRORS, ErrorCounter, Errors
+from maskrcnn.evaluation.scenes import scenes
+from maskrcnn.reporting.cases import Collector, Picture, judged
 from maskrcnn.reporting.charts import compared_charts
-from maskrcnn.reporting.measuring import Measured, Progress
-from maskrcnn.reporting.one import SURE
+from maskrcnn.reporting.faults import mean_line
+from maskrcnn.reporting.measuring import Measured, Progress, Sure
 from maskrcnn.reporting.runs import Told, same_data
 from maskrcnn.reporting.shots import Shot, sceneries, shoot
 from maskrcnn.reporting.words import (
@@ -117,8 +118,10 @@ def runs_page(
         progress: Is told what is done.
     """
     told = [each.told for each in runs]
-    shown = SURE if score is None else score
-    rows = _rows(runs, dataset, shown, count, progress)
+    kind = _kinds(runs)[-1]
+    sure = [Sure.of(each, score) for each in runs]
+    looked = [_look(each, kind, own) for each, own in zip(runs, sure, strict=True)]
+    rows = _rows(runs, dataset, kind, sure, [each.pictures for each in looked], count, progress)
     return RunsPage(
         title=f"{len(runs)} runs side by side",
         lead=f"{', '.join(each.name for each in told)}: measured on {many(len(dataset), 'picture')} with "
@@ -127,11 +130,11 @@ def runs_page(
         runs=[each.name for each in told],
         names=dataset.class_names,
         hyperparameters=hyperparameters(runs),
-        scores=_class_tables(runs),
+        scores=[*_class_tables(runs), _error_table(runs, looked)],
         changed=_side_by_side("Settings that differ", "setting", told, [settings_of(each) for each in told]),
         rows=rows,
-        choice=_choice(len(rows), len(dataset), shown),
-        curves=[],
+        choice=_choice(len(rows), len(dataset), sure),
+        curves=_mean_curves(runs),
         training=compared_charts(told),
         data=data_of(told[0], describe(dataset)),
         versions=_side_by_side("Versions and machines that differ", "", told, [versions_of(each) for each in told]),
@@ -193,16 +196,61 @@ def _notes(told: Sequence[Told], fingerprint: str) -> list[str]:
     return notes
 
 
-def _rows(runs: Sequence[Measured], dataset: Dataset, score: float, count: int, progress: Progress) -> list[Row]:
+class _Looked(NamedTuple):
+    """A run's errors, and how each picture went, in the order of the data."""
+
+    errors: Errors
+    pictures: Sequence[Picture]
+
+
+def _look(measured: Measured, kind: Kind, sure: Sure) -> _Looked:
+    counter, collector = ErrorCounter(kind, list(measured.truth.names.values())), Collector(0)
+    for scene in scenes(kind, measured.truth, measured.found.results):
+        counter.add(scene)
+        collector.add(judged(scene, sure.least))
+    return _Looked(counter.errors(), collector.cases().pictures)
+
+
+def _error_table(runs: Sequence[Measured], looked: Sequence[_Looked]) -> Table:
+    rows: list[list[Cell]] = [
+        [name, *(each.errors.costs[name] for each in looked), looked[0].errors.meaning(name)] for name in ERRORS
+    ]
+    errors = looked[0].errors
+    columns = ["error", *(each.told.name for each in runs), "what it is"]
+    note = f"What AP of every {errors.kind} at IoU {errors.iou:g} would gain if these errors and no others were mended."
+    return Table("What is wrong", columns, rows, note)
+
+
+def _mean_curves(runs: Sequence[Measured]) -> list[Chart]:
+    """Draw precision over recall of each run, as the mean over the classes."""
+    charts = []
+    for kind in _kinds(runs):
+        lines = [
+            mean_line(each.told.name, list(precision_recall(kind, each.truth, each.found.results).values()))
+            for each in runs
+            if each.metrics.objects
+        ]
+        title = f"Precision over recall, {kind} IoU 0.50, mean of the classes"
+        plain = [replace(line, emphasis=False) for line in lines]
+        charts.append(Chart(title, "recall", "precision", plain, y_max=1.0, x_max=1.0))
+    return charts
+
+
+def _rows(
+    runs: Sequence[Measured],
+    dataset: Dataset,
+    kind: Kind,
+    sure: Sequence[Sure],
+    went: Sequence[Sequence[Picture]],
+    count: int,
+    progress: Progress,
+) -> list[Row]:
     """Show the pictures on which the runs differ most."""
-    least = np.full(len(dataset.class_names), score)
-    kind = _kinds(runs)[-1]
     results = [each.found.results for each in runs]
-    went = [collect(judged(kind, runs[0].truth, each, least), 0).pictures for each in results]
     order = sorted(range(len(dataset)), key=lambda i: -_apart([each[i] for each in went]))[:count]
     place_of = {went[0][i].image_id: i for i in order}
     rows: dict[int, Row] = {}
-    stream = sceneries(dataset, kind, runs[0].truth, results, least, place_of)
+    stream = sceneries(dataset, kind, runs[0].truth, results, [each.least for each in sure], place_of)
     for done, scenery in enumerate(stream, 1):
         i = place_of[scenery.sample.image_id]
         own = [each[i] for each in went]
@@ -217,9 +265,11 @@ def _apart(went: Sequence[Picture]) -> float:
     return max(qualities) - min(qualities)
 
 
-def _choice(shown: int, total: int, score: float) -> str:
+def _choice(shown: int, total: int, sure: Sequence[Sure]) -> str:
     which = f"All {many(total, 'picture')}" if shown == total else f"{shown:,} of {many(total, 'picture')}"
+    words = list(dict.fromkeys(each.words for each in sure))
+    least = words[0] if len(words) == 1 else "the threshold of their run"
     return (
-        f"{which}, those first on which the runs differ most. Detections with a probability of at least {score:g} "
+        f"{which}, those first on which the runs differ most. Detections with a probability of at least {least} "
         "are shown."
     )

@@ -24,10 +24,12 @@ from maskrcnn.draw.labels import font, place
 from maskrcnn.draw.page import data_uri
 from maskrcnn.evaluation.coco import Kind
 from maskrcnn.evaluation.ground_truth import GroundTruth
+from maskrcnn.evaluation.scenes import Viewer, by_picture
+from maskrcnn.evaluation.verdicts import NOTHING
 from maskrcnn.inspection.pictures import read_or_grey, window
 from maskrcnn.ops.polygons import trace
 from maskrcnn.ops.rle import Bitmap, decode
-from maskrcnn.reporting.cases import Case, Judged, Wrong, judged, only
+from maskrcnn.reporting.cases import Case, Judged, Wrong, judged
 from maskrcnn.structures import Bitmaps, Instances, Sample
 
 State = Literal["right", "missed", "false", "ignored"]
@@ -121,7 +123,7 @@ def sceneries(
     kind: Kind,
     truth: GroundTruth,
     results: Sequence[Sequence[Result]],
-    least: NDArray[np.float64],
+    least: Sequence[NDArray[np.float64]],
     image_ids: Collection[int],
 ) -> Iterator[Scenery]:
     """Read some pictures of a data set one after another, each with what is there and what each run found.
@@ -131,16 +133,22 @@ def sceneries(
         kind: Whether boxes or masks are judged.
         truth: Its objects.
         results: The detections of each run.
-        least: (K) float64. The score from which on a detection of each class is sure.
+        least: Of each run (K) float64. The score from which on a detection of each class is sure.
         image_ids: Which pictures.
     """
-    parts = [only(truth, each, image_ids) for each in results]
-    streams = [judged(kind, part, each, least) for part, each in parts]
-    places = [i for i in range(len(dataset)) if dataset.image_id(i) in image_ids]
-    for i, runs in zip(places, zip(*streams, strict=True), strict=True):
+    viewer = Viewer(truth)
+    places = [by_picture(each) for each in results]
+    for i in range(len(dataset)):
+        image_id = dataset.image_id(i)
+        if image_id not in image_ids:
+            continue
         sample, fault = read_or_grey(dataset, i)
-        found = [_instances(sample, one, each) for one, (_, each) in zip(runs, parts, strict=True)]
-        yield Scenery(dataset.records[i].name, sample, fault, runs, tuple(found))
+        runs = []
+        for each, own, limits in zip(results, places, least, strict=True):
+            at = own.get(image_id, [])
+            runs.append(judged(viewer.see(kind, image_id, [each[n] for n in at], at), limits))
+        found = [_instances(sample, one, each) for one, each in zip(runs, results, strict=True)]
+        yield Scenery(dataset.records[i].name, sample, fault, tuple(runs), tuple(found))
 
 
 def _instances(sample: Sample, one: Judged, results: Sequence[Result]) -> Instances:
@@ -194,17 +202,17 @@ def _truth_state(crowd: bool, missed: bool) -> State:
 
 
 def _state(one: Judged, d: int) -> State:
-    if one.match[d] >= 0:
+    if one.verdicts.objects[d] != NOTHING:
         return "right"
-    return "ignored" if one.ignored[d] else "false"
+    return "ignored" if one.verdicts.ignored[d] else "false"
 
 
 def _found_words(one: Judged, found: Instances, d: int) -> str:
     name = f"{found.class_names[found.labels[d]]} {one.scene.scores[d]:.2f}"
-    g = int(one.match[d])
-    if g >= 0:
+    g = int(one.verdicts.objects[d])
+    if g != NOTHING:
         return f"{name}: right, IoU {one.scene.ious[d, g]:.2f}"
-    return f"{name}: {'in a crowd or not looked for' if one.ignored[d] else 'false'}"
+    return f"{name}: {'in a crowd or not looked for' if one.verdicts.ignored[d] else 'false'}"
 
 
 def _uri(image: NDArray[np.generic], size_hw: tuple[int, int]) -> str:
