@@ -5,14 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from maskrcnn.evaluation.errors import Case as Error
 from maskrcnn.evaluation.ground_truth import from_dataset
-from maskrcnn.evaluation.scenes import Scene
-from maskrcnn.reporting.cases import Case, Near, Picture, choose, collect, judge, judged, only
+from maskrcnn.evaluation.scenes import Scene, scenes
+from maskrcnn.reporting.cases import Case, Collector, Near, Picture, choose, error_case, judged
 
 LEAST = np.full(3, 0.5)
 
 
-def scene(ious, labels, found_labels, scores=None, crowds=None, **more) -> Scene:
+def scene(ious, labels, found_labels, scores=None, crowds=None) -> Scene:
     G, D = len(labels), len(found_labels)
     scores = np.linspace(0.99, 0.6, D) if scores is None else np.array(scores)
     crowds = np.zeros(G, dtype=np.bool_) if crowds is None else np.array(crowds)
@@ -26,68 +27,64 @@ def scene(ious, labels, found_labels, scores=None, crowds=None, **more) -> Scene
         found_labels=np.array(found_labels, dtype=np.int64),
         scores=scores,
         ious=np.array(ious, dtype=np.float64).reshape(D, G),
-        **more,
+        found_areas=np.ones(D),
+        found_open=np.zeros(D, dtype=np.bool_),
+        heights=np.ones(G),
+        found_heights=np.ones(D),
     )
 
 
 def test_a_detection_takes_the_best_object_of_its_class_and_an_object_is_taken_once() -> None:
-    one = judge(scene([[0.6, 0.8, 0.9], [0.7, 0.9, 0.0], [0.0, 0.6, 0.0]], [0, 0, 1], [0, 0, 0]), LEAST)
-    assert one.match.tolist() == [1, 0, -1]
+    one = judged(scene([[0.6, 0.8, 0.9], [0.7, 0.9, 0.0], [0.0, 0.6, 0.0]], [0, 0, 1], [0, 0, 0]), LEAST)
+    assert one.verdicts.objects.tolist() == [1, 0, -1]
     assert one.false.tolist() == [False, False, True]
     assert one.missed.tolist() == [False, False, True]
     assert one.quality == pytest.approx((0.8 + 0.7) / (2 + (1 + 1) / 2))
 
 
 def test_what_is_not_sure_is_neither_right_nor_false_and_its_object_is_missed() -> None:
-    one = judge(scene([[0.9], [0.1]], [0], [0, 0], scores=[0.49, 0.1]), LEAST)
+    one = judged(scene([[0.9], [0.1]], [0], [0, 0], scores=[0.49, 0.1]), LEAST)
     assert (one.right.any(), one.false.any(), one.missed.tolist()) == (False, False, [True])
     assert one.quality == 0
 
 
 def test_every_class_has_its_own_threshold() -> None:
-    one = judge(scene([[0.9, 0.0], [0.0, 0.9]], [0, 1], [0, 1], scores=[0.4, 0.3]), np.array([0.35, 0.35]))
+    one = judged(scene([[0.9, 0.0], [0.0, 0.9]], [0, 1], [0, 1], scores=[0.4, 0.3]), np.array([0.35, 0.35]))
     assert one.right.tolist() == [True, False]
 
 
 def test_crowds_are_never_missed_and_what_lies_in_them_is_not_false() -> None:
-    one = judge(scene([[0.9], [0.8], [0.4]], [0], [0, 0, 0], crowds=[True]), LEAST)
-    assert one.ignored.tolist() == [True, True, False]
+    one = judged(scene([[0.9], [0.8], [0.4]], [0], [0, 0, 0], crowds=[True]), LEAST)
+    assert one.verdicts.ignored.tolist() == [True, True, False]
     assert one.false.tolist() == [False, False, True]
     assert not one.missed.any()
 
 
 def test_nothing_there_and_nothing_found_is_perfect() -> None:
-    assert judge(scene([], [], []), LEAST).quality == 1
-    assert judge(scene([], [], [0]), LEAST).quality == 0
-    assert judge(scene([], [0], []), LEAST).missed.tolist() == [True]
-
-
-def slow(one: Scene, iou: float) -> list[int]:
-    """Match as the COCO evaluation says, one detection after the other."""
-    match: list[int] = []
-    for d in range(len(one.scores)):
-        free = [g for g in range(len(one.labels)) if g not in match and not one.crowds[g]]
-        fit = [g for g in free if one.labels[g] == one.found_labels[d] and one.ious[d, g] >= iou]
-        match.append(max(fit, key=lambda g: (one.ious[d, g], g), default=-1))
-    return match
+    assert judged(scene([], [], []), LEAST).quality == 1
+    assert judged(scene([], [], [0]), LEAST).quality == 0
+    assert judged(scene([], [0], []), LEAST).missed.tolist() == [True]
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_matches_are_those_of_the_rule_written_out(seed: int) -> None:
+def test_quality_is_that_of_the_definition(seed: int) -> None:
     rng = np.random.default_rng(seed)
     G, D = rng.integers(0, 12, 2)
-    one = scene(
-        rng.integers(0, 11, (D, G)) / 10,
-        rng.integers(0, 3, G),
-        rng.integers(0, 3, D),
-        crowds=rng.random(G) < 0.2,
-    )
-    assert judge(one, LEAST).match.tolist() == slow(one, 0.5)
+    scores = np.sort(rng.random(D))[::-1]
+    one = judged(scene(rng.integers(0, 11, (D, G)) / 10, rng.integers(0, 3, G), rng.integers(0, 3, D), scores), LEAST)
+    pairs = [(d, int(g)) for d, g in enumerate(one.verdicts.objects) if g >= 0 and scores[d] >= 0.5]
+    false = sum(scores[d] >= 0.5 for d in range(D)) - len(pairs)
+    missed = G - len(pairs)
+    whole = len(pairs) + false / 2 + missed / 2
+    assert one.quality == pytest.approx(sum(one.scene.ious[pair] for pair in pairs) / whole if whole else 1.0)
+    assert (one.false.sum(), one.missed.sum()) == (false, missed)
 
 
 def test_pictures_are_gone_over_once_and_the_surest_cases_kept(pictures, results) -> None:
-    truth = from_dataset(pictures)
-    cases = collect(judged("mask", truth, results, LEAST), 2)
+    collector = Collector(2)
+    for each in scenes("mask", from_dataset(pictures), results):
+        collector.add(judged(each, LEAST))
+    cases = collector.cases()
     assert [(each.image_id, each.right, each.false, each.missed) for each in cases.pictures] == [
         (1, 1, 1, 1),
         (2, 0, 1, 1),
@@ -103,16 +100,12 @@ def test_pictures_are_gone_over_once_and_the_surest_cases_kept(pictures, results
     assert [(each.image_id, each.label, each.score) for each in cases.missed] == [(1, 1, 0.9), (2, 1, 0.8)]
 
 
-def test_only_some_pictures_are_judged_as_among_all(pictures, results) -> None:
-    truth = from_dataset(pictures)
-    part, own = only(truth, results, {2, 4})
-    few = list(judged("mask", part, own, LEAST))
-    every = [one for one in judged("mask", truth, results, LEAST) if one.scene.image_id in {2, 4}]
-    assert [one.scene.image_id for one in few] == [2, 4]
-    assert [one.match.tolist() for one in few] == [one.match.tolist() for one in every]
-    assert [[own[i] for i in one.scene.found] for one in few] == [
-        [results[i] for i in one.scene.found] for one in every
-    ]
+def test_an_error_is_found_in_its_picture(pictures, results) -> None:
+    one = list(scenes("mask", from_dataset(pictures), results))[1]
+    wrong = error_case(one, Error("localisation", 2, 2, 2, 0.2, 0.8))
+    assert (wrong.image_id, wrong.place, wrong.label, wrong.score) == (2, 0, 1, 0.8)
+    absent = error_case(one, Error("missed", 2, None, 2, 0.0, None))
+    assert (absent.place, absent.label, absent.near) == (0, 1, Near(1, pytest.approx(0.2), 0.8))
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 5, 9, 10, 11])

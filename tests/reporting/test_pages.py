@@ -10,12 +10,16 @@ from xml.etree import ElementTree
 
 import pytest
 
+from maskrcnn.data.formats.coco_results import read_results
 from maskrcnn.draw.chart import Chart, Curve
 from maskrcnn.draw.page import Headline, Share, Table
 from maskrcnn.errors import InputError
+from maskrcnn.model.weights import rewrite
 from maskrcnn.reporting import report
 from maskrcnn.reporting.figures import figure
+from maskrcnn.reporting.measuring import Found, keep, place_of
 from maskrcnn.reporting.one import Gallery, RunPage
+from maskrcnn.reporting.runs import read_runs, validation_of
 
 
 class Balance(HTMLParser):
@@ -53,7 +57,7 @@ def assert_alone(page: str) -> None:
     assert re.findall(r'href="(?!#)|@import|<link|src="(?!data:)|https?://(?!www\.w3\.org)', page) == []
 
 
-EMPTY = RunPage("t", "", [], [], ["cat"], Gallery([], "", [], "", [], ""), [], [], [], {}, {}, {})
+EMPTY = RunPage("t", "", [], [], ["cat"], Gallery([], "", [], "", [], ""), [], None, [], [], {}, {}, {})
 
 
 def test_an_empty_page_is_a_page() -> None:
@@ -99,7 +103,57 @@ def test_one_run(make_run, no_model) -> None:
         "train.learning_rate",
     ):
         assert text in page, text
-    assert {each.name for each in (path.parent / "figures").glob("*.svg")} >= {"losses.svg", "learning-rate.svg"}
+    figures = {each.stem for each in (path.parent / "figures").glob("*.svg")}
+    assert {
+        "losses",
+        "learning-rate",
+        "precision-over-recall-mask-iou-0.50",
+        "f1-over-the-threshold-mask-iou-0.50",
+    } < figures
+
+
+def cells(page: str, heading: str) -> list[list[str]]:
+    """Return the texts of the rows of the first table after a heading."""
+    body = page[page.index(heading) :]
+    body = body[body.index("<tbody>") : body.index("</tbody>")]
+    return [
+        [re.sub(r"<[^>]*>", "", cell) for cell in re.findall(r"<t[dh][^>]*>(.*?)</t[dh]>", row, flags=re.DOTALL)]
+        for row in re.findall(r"<tr>(.*?)</tr>", body, flags=re.DOTALL)
+    ]
+
+
+def test_what_is_wrong_is_said_and_shown(make_run, no_model) -> None:
+    page = report(make_run().folder, open_model=no_model).read_text(encoding="utf-8")
+    errors = {row[0]: row[1] for row in cells(page, "<h3>Errors</h3>")}
+    # the class of one is wrong, one lies beside its object, two are on nothing; the one in the crowd is no error
+    assert errors == {
+        "class": "1", "localisation": "1", "both": "0", "duplicate": "0", "background": "2", "missed": "1",
+    }  # fmt: skip
+    examples = re.findall(r"<h3>Examples: (\w+)</h3></summary>(.*?)</details>", page, flags=re.DOTALL)
+    assert {name: text.count("<figure") for name, text in examples} == {
+        "class": 1, "localisation": 1, "background": 2, "missed": 1,
+    }  # fmt: skip
+    assert cells(page, "<h3>What is taken for what</h3>") == [
+        ["cat", "1", "0", "0", "0"],
+        ["dog", "1", "0", "0", "1"],
+        ["horse", "0", "0", "0", "1"],
+        ["nothing", "0", "1", "1", ""],
+    ]
+    best = {row[0]: row[1:3] for row in cells(page, "<h3>Best threshold per class</h3>")}
+    assert best["cat"] == ["0.925", "1.000"]
+
+
+def test_thresholds_in_the_model_file_hold_unless_a_score_is_named(make_run, no_model, tiny) -> None:
+    run = make_run()
+    rewrite(run.model, tiny.change(detect=tiny.detect.change(class_thresholds=(0.93, 0.81, 0.1))))
+    folder, key = place_of(run, validation_of(read_runs([run.folder])[0]))
+    (old,) = (run.folder / "found").glob("*/predictions.json")
+    keep(folder, key, Found(read_results(old), 1.0))
+    page = report(run.folder, open_model=no_model).read_text(encoding="utf-8")
+    assert "that stored for their class, 0.10 to 0.93, are shown" in page
+    assert "The only false detection." in page
+    page = report(run.folder, open_model=no_model, score=0.5).read_text(encoding="utf-8")
+    assert "All 3 false detections." in page
 
 
 def test_fewer_pictures_and_another_threshold(make_run, no_model, tmp_path: Path) -> None:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 import re
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from maskrcnn.data import open_dataset
 from maskrcnn.data.dataset import Dataset
+from maskrcnn.evaluation import scenes as seen
 from maskrcnn.evaluation.ground_truth import from_dataset
 from maskrcnn.ops.rle import Bitmap
-from maskrcnn.reporting.cases import collect, judged
+from maskrcnn.reporting.cases import Collector, judged
 from maskrcnn.reporting.shots import SIDE, cut_out, mask_path, sceneries, shoot
 
 LEAST = np.full(3, 0.5)
@@ -53,7 +56,7 @@ def test_an_empty_mask_has_no_outline() -> None:
 @pytest.fixture
 def scenes(pictures: Dataset, results) -> list:
     truth = from_dataset(pictures)
-    return list(sceneries(pictures, "mask", truth, [results], LEAST, {1, 2, 3, 4}))
+    return list(sceneries(pictures, "mask", truth, [results], [LEAST], {1, 2, 3, 4}))
 
 
 def test_what_is_drawn_says_what_became_of_it(scenes) -> None:
@@ -90,8 +93,6 @@ def test_names_stay_in_the_picture_and_clear_of_each_other(scenes) -> None:
 
 
 def test_a_large_picture_is_shrunk_with_what_is_on_it(tmp_path, pictures: Dataset, results) -> None:
-    import json
-
     folder = tmp_path / "large"
     folder.mkdir()
     Image.new("RGB", (1600, 800), (200, 10, 10)).save(folder / "a.png")
@@ -105,10 +106,8 @@ def test_a_large_picture_is_shrunk_with_what_is_on_it(tmp_path, pictures: Datase
         ],
     }
     (folder / "annotations.json").write_text(json.dumps(document))
-    from maskrcnn.data import open_dataset
-
     dataset = open_dataset(folder)
-    (scenery,) = sceneries(dataset, "mask", from_dataset(dataset), [[]], LEAST, {1})
+    (scenery,) = sceneries(dataset, "mask", from_dataset(dataset), [[]], [LEAST], {1})
     shot = shoot(scenery)
     assert shot.size_wh == (640, 320)
     assert [each.path for each in shot.truth.outlines] == ["M160 80h160v160h-160z", "M0 0h1v1h-1z"]
@@ -117,7 +116,10 @@ def test_a_large_picture_is_shrunk_with_what_is_on_it(tmp_path, pictures: Datase
 
 
 def test_cases_are_cut_out_with_what_is_near_them(scenes, pictures: Dataset, results) -> None:
-    cases = collect(judged("mask", from_dataset(pictures), results, LEAST), 9)
+    collector = Collector(9)
+    for each in seen.scenes("mask", from_dataset(pictures), results):
+        collector.add(judged(each, LEAST))
+    cases = collector.cases()
     by_id = {each.sample.image_id: each for each in scenes}
     false = [cut_out(by_id[case.image_id], case, "false") for case in cases.false]
     missed = [cut_out(by_id[case.image_id], case, "missed") for case in cases.missed]
@@ -134,7 +136,7 @@ def test_cases_are_cut_out_with_what_is_near_them(scenes, pictures: Dataset, res
 
 def test_a_picture_that_is_gone_is_grey_and_says_so(pictures: Dataset, results) -> None:
     pictures.path(0).unlink()
-    (scenery,) = sceneries(pictures, "mask", from_dataset(pictures), [results], LEAST, {1})
+    (scenery,) = sceneries(pictures, "mask", from_dataset(pictures), [results], [LEAST], {1})
     shot = shoot(scenery)
     assert "1.png" in shot.fault
     assert len(shot.truth.outlines) == 2
@@ -142,5 +144,5 @@ def test_a_picture_that_is_gone_is_grey_and_says_so(pictures: Dataset, results) 
 
 def test_boxes_alone_are_drawn_as_boxes(pictures: Dataset, results) -> None:
     boxes = [{key: value for key, value in each.items() if key != "segmentation"} for each in results]
-    (scenery,) = sceneries(pictures, "box", from_dataset(pictures), [boxes], LEAST, {1})
+    (scenery,) = sceneries(pictures, "box", from_dataset(pictures), [boxes], [LEAST], {1})
     assert shoot(scenery).found[0].outlines[0].path == "M35.0 20.0H55.0V35.0H35.0z"

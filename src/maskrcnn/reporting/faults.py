@@ -199,5 +199,5 @@ def _by_class(
     for start in range(0, len(names), A_CHART):
         own = [lines[name] for name in names[start : start + A_CHART]]
         part = f", classes {start + 1} to {start + len(own)}" if len(names) > A_CHART else ""
-        charts.append(Chart(f"{title}{part}", x_label, y_label, [*mean, *own], y_max=1.0, x_max=1.0))
+        charts.append(Chart(f"{title}{part}", x_label, y_label, [*own, *mean], y_max=1.0, x_max=1.0))
     return charts

@@ -312,4 +312,6 @@ def _choice(shown: int, total: int, least: str) -> str:
 def _of(shown: int, total: int, noun: str) -> str:
     if not total:
         return f"There is no {noun}."
+    if total == 1:
+        return f"The only {noun}."
     return f"All {many(total, noun)}." if shown == total else f"{shown:,} of {many(total, noun)}."
