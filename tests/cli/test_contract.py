@@ -32,9 +32,7 @@ CONTRACT = {
     ),
     "maskrcnn export": "MODEL --to --out --takes --pictures --data --int8 --calibrate",
     "maskrcnn demo": "--out --seed",
-    "maskrcnn report": (
-        "RUN --out --data --open --pictures --score --format --classes --device --batch --workers"
-    ),
+    "maskrcnn report": ("RUN --out --data --open --pictures --score --format --classes --device --batch --workers"),
     "maskrcnn errors": "[MODEL] DATA --out --results --store --score --format --classes --device --batch --workers",
     "maskrcnn data": "",
     "maskrcnn data show": "DATA --out --open --count --seed --format --classes",
@@ -147,7 +145,7 @@ def example_lines(path: str) -> list[list[str]]:
         *("maskrcnn", "maskrcnn train", "maskrcnn evaluate", "maskrcnn predict"),
         *("maskrcnn data show", "maskrcnn data convert", "maskrcnn data split", "maskrcnn data merge"),
         *("maskrcnn data sample", "maskrcnn data crop", "maskrcnn data compose", "maskrcnn data synth"),
-        "maskrcnn data doctor",
+        *("maskrcnn data doctor", "maskrcnn report"),
         *("maskrcnn weights list", "maskrcnn weights info", "maskrcnn weights convert"),
     ],
 )
