@@ -185,6 +185,15 @@ def test_several_runs(make_run, results, no_model, tmp_path: Path) -> None:
         report([one.folder, two.folder])
 
 
+def test_the_documentation_runs(make_run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    make_run()
+    monkeypatch.chdir(tmp_path)
+    text = (Path(__file__).parents[2] / "docs/report.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+    exec(compile(code, "report.md", "exec"), {})
+    assert Path("run/report/report.html").exists()
+
+
 def test_numbers_out_of_range_are_refused(make_run) -> None:
     with pytest.raises(InputError, match="pictures: expected at least 0, got -1"):
         report(make_run().folder, pictures=-1)

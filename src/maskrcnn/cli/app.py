@@ -12,10 +12,10 @@ import typer
 
 from maskrcnn.cli.data import data
 from maskrcnn.cli.data.options import ClassMap, FormatName
-from maskrcnn.cli.report import EPILOG as REPORT_EPILOG
-from maskrcnn.cli.report import report
 from maskrcnn.cli.errors import EPILOG as ERRORS_EPILOG
 from maskrcnn.cli.errors import errors
+from maskrcnn.cli.report import EPILOG as REPORT_EPILOG
+from maskrcnn.cli.report import report
 from maskrcnn.cli.weights_group import weights
 from maskrcnn.version import __version__
 

@@ -37,7 +37,8 @@ class Judged(NamedTuple):
     @property
     def right(self) -> NDArray[np.bool_]:
         """(D) bool. Sure detections that are right."""
-        return self.sure & (self.verdicts.objects != NOTHING)
+        right: NDArray[np.bool_] = self.sure & (self.verdicts.objects != NOTHING)
+        return right
 
     @property
     def false(self) -> NDArray[np.bool_]:

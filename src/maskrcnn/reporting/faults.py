@@ -33,7 +33,7 @@ class ErrorRow(NamedTuple):
 
     name: ErrorName
     meaning: str
-    count: int
+    number: int
     cost: float | None
     part: Share
 
@@ -41,7 +41,7 @@ class ErrorRow(NamedTuple):
 class ShadedCell(NamedTuple):
     """How often one thing is taken for another, and how strongly the cell is coloured, in percent."""
 
-    count: int
+    number: int
     strength: int
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -14,8 +14,9 @@ from maskrcnn.draw.chart import Chart, layout
 from maskrcnn.draw.page import Headline, Table, render
 from maskrcnn.evaluation.analysis import Analyser, Analysis
 from maskrcnn.evaluation.errors import ERRORS
+from maskrcnn.evaluation.errors import Case as Error
 from maskrcnn.evaluation.report import headlines, tables
-from maskrcnn.evaluation.scenes import Scene, scenes
+from maskrcnn.evaluation.scenes import scenes
 from maskrcnn.reporting.cases import Case, Cases, Collector, Picture, Wrong, choose, error_case, judged
 from maskrcnn.reporting.charts import training_charts
 from maskrcnn.reporting.faults import (
@@ -203,9 +204,9 @@ def run_page(measured: Measured, dataset: Dataset, count: int, score: float | No
         gallery=Gallery(
             [drawn.cards[each] for each in chosen],
             _choice(len(chosen), len(cases.pictures), sure.words),
-            drawn.list("missed in the gallery", len(cases.missed)),
+            drawn.list("all missed", len(cases.missed)),
             _of(len(cases.missed), cases.missed_count, "missed object"),
-            drawn.list("false in the gallery", len(cases.false)),
+            drawn.list("all false", len(cases.false)),
             _of(len(cases.false), cases.false_count, "false detection"),
         ),
         scores=tables(measured.metrics),
@@ -236,36 +237,40 @@ def _notes(measured: Measured, dataset: Dataset) -> list[str]:
     return []
 
 
+class _Cut(NamedTuple):
+    """What is to be cut out of a picture: for which list, at which place in it."""
+
+    name: str
+    place: int
+    of: Wrong
+    case: Case | Error
+
+
 class _Wanted(NamedTuple):
-    """What is to be drawn, by picture.
+    """What is to be drawn.
 
     Attributes:
         pictures: How each picture of the data went.
         cards: Which of them are shown, by the picture's id.
-        crops: What is cut out, by the picture's id: for which list, at which place in it, what of it is wrong, and a
-            way to say where it is in its scene.
+        cuts: What is cut out, by the picture's id.
     """
 
     pictures: Sequence[Picture]
     cards: dict[int, int]
-    crops: dict[int, list[tuple[str, int, Wrong, Callable[[Scene], Case]]]]
+    cuts: dict[int, list[_Cut]]
 
     @classmethod
     def of(cls, cases: Cases, chosen: Sequence[int], analysis: Analysis) -> _Wanted:
         """Gather the pictures, the missed and false ones, and examples of every class of errors."""
-        wanted = cls(cases.pictures, {cases.pictures[each].image_id: each for each in chosen}, {})
-        for n, case in enumerate(cases.missed):
-            wanted._add(case.image_id, "missed in the gallery", n, "missed", lambda _, case=case: case)
-        for n, case in enumerate(cases.false):
-            wanted._add(case.image_id, "false in the gallery", n, "false", lambda _, case=case: case)
+        cuts = [_Cut("all missed", n, "missed", case) for n, case in enumerate(cases.missed)]
+        cuts += [_Cut("all false", n, "false", case) for n, case in enumerate(cases.false)]
         for name in ERRORS:
             for n, error in enumerate(analysis.errors.cases.of(name, EXAMPLES)):
-                of: Wrong = "missed" if error.detection is None else "false"
-                wanted._add(error.image_id, name, n, of, lambda scene, error=error: error_case(scene, error))
-        return wanted
-
-    def _add(self, image_id: int, name: str, n: int, of: Wrong, case: Callable[[Scene], Case]) -> None:
-        self.crops.setdefault(image_id, []).append((name, n, of, case))
+                cuts.append(_Cut(name, n, "missed" if error.detection is None else "false", error))
+        by_picture: dict[int, list[_Cut]] = {}
+        for cut in cuts:
+            by_picture.setdefault(cut.case.image_id, []).append(cut)
+        return cls(cases.pictures, {cases.pictures[each].image_id: each for each in chosen}, by_picture)
 
 
 class _Drawn(NamedTuple):
@@ -284,7 +289,7 @@ def _draw(
 ) -> _Drawn:
     """Read each picture that is shown once, and draw all that is shown of it."""
     drawn = _Drawn({}, {})
-    needed = {*wanted.cards, *wanted.crops}
+    needed = {*wanted.cards, *wanted.cuts}
     stream = sceneries(dataset, measured.kind, measured.truth, [measured.found.results], [least], needed)
     for done, scenery in enumerate(stream, 1):
         image_id = scenery.sample.image_id
@@ -293,8 +298,9 @@ def _draw(
             went = wanted.pictures[place]
             words = card_words(went.right, went.missed, went.false)
             drawn.cards[place] = Card(shoot(scenery), place, went.quality, words)
-        for name, n, of, case in wanted.crops.get(image_id, ()):
-            drawn.crops[name, n] = cut_out(scenery, case(scenery.judged[0].scene), of)
+        for cut in wanted.cuts.get(image_id, ()):
+            case = error_case(scenery.judged[0].scene, cut.case) if isinstance(cut.case, Error) else cut.case
+            drawn.crops[cut.name, cut.place] = cut_out(scenery, case, cut.of)
         progress("drawing", done, len(needed))
     return drawn
 

@@ -301,7 +301,11 @@ def cut_out(scenery: Scenery, case: Case, of: Wrong) -> Crop:
     other = found[one.sure] if of == "missed" else sample.instances
     scale = CROP_SIDE / max(size_hw)
     new_hw = (max(1, round(size_hw[0] * scale)), max(1, round(size_hw[1] * scale)))
-    for instances, state in ((_inside(other, x, y, size_hw), "ignored"), (own[[case.place]], of)):
+    parts: tuple[tuple[Instances, State], ...] = (
+        (_inside(other, x, y, size_hw), "ignored"),
+        (own[[case.place]], of),
+    )
+    for instances, state in parts:
         part = crop_instances(instances, x, y, size_hw, min_share=0.0)
         shown += _layer(part, new_hw, [state] * len(part), [""] * len(part)).outlines
     image = sample.image[y : y + size_hw[0], x : x + size_hw[1]]

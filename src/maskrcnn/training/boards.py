@@ -77,7 +77,7 @@ class TensorBoard(Board):
     def weights(self, tensors: Mapping[str, NDArray[np.float32]], step: int) -> None:
         """Add a histogram a tensor."""
         for name, values in tensors.items():
-            self._writer.add_histogram(f"weights/{name}", values, step, bins=BINS)  # type: ignore[arg-type]
+            self._writer.add_histogram(f"weights/{name}", values, step, bins=BINS)
 
     def flush(self) -> None:
         """Write what is waiting."""
