@@ -15,6 +15,16 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def peak_memory() -> int | None:
+    """Return the most memory in bytes that this process has held at a time; None where the system does not say."""
+    try:
+        import resource
+    except ImportError:  # on Windows
+        return None
+    held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return held if sys.platform == "darwin" else held * 1024
+
+
 # of glibc's malloc.h; what each takes
 _TRIM_THRESHOLD, _MMAP_MAX, _MOST = -1, -4, 2**31 - 1
 

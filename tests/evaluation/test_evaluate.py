@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from maskrcnn.data import open_dataset
@@ -95,6 +97,8 @@ class Seer(Predictor):
     def __init__(self, data: Dataset, *class_names: str) -> None:
         self.data = data
         self.names = class_names
+        self.device = torch.device("cpu")
+        self.engine = SimpleNamespace(backend="eyes", precision="exact")
 
     @property
     def class_names(self) -> tuple[str, ...]:

@@ -127,7 +127,7 @@ def test_anchors_and_their_scores(model: MaskRCNN, single: Any) -> None:
     with torch.inference_mode():
         features = model.features(images, size_hw)
         scores = model.rpn(features)
-        anchors = torch.cat([model.frame.enter(level) for level in model._anchors(features)])
+        anchors = torch.cat([model.frame.enter(level) for level in model.lay_anchors(features)])
     logits, deltas = (torch.cat(list(levels), dim=1)[0] for levels in scores)
     order = torch.arange(len(anchors)).view(-1, 3).flip(1).flatten()
     assert np.abs(shares(anchors[order], images) - single["anchors_norm"]).max() < 1e-5

@@ -14,6 +14,8 @@ from maskrcnn.cli.data import data
 from maskrcnn.cli.data.options import ClassMap, FormatName
 from maskrcnn.cli.errors import EPILOG as ERRORS_EPILOG
 from maskrcnn.cli.errors import errors
+from maskrcnn.cli.inspect import EPILOG as INSPECTING
+from maskrcnn.cli.inspect import inspect
 from maskrcnn.cli.report import EPILOG as REPORT_EPILOG
 from maskrcnn.cli.report import report
 from maskrcnn.cli.weights_group import weights
@@ -28,6 +30,7 @@ Accelerator = Literal["auto", "cpu", "gpu", "mps"]
 Arithmetic = Literal["auto", "fp32", "bf16", "fp16", "int8"]
 Target = Literal["onnx", "openvino", "torchscript", "pt2"]
 Takes = Literal["network", "uint8", "float32"]
+StyleName = Literal["overlay", "splash", "cutout", "contours", "blur"]
 
 MODEL, SCHEDULE, OPTIMISATION, MACHINE, SETTINGS = "Model", "Schedule", "Optimisation", "Machine", "Any other setting"
 
@@ -304,6 +307,13 @@ def train(
 
   maskrcnn evaluate run/model.safetensors photos/val --out scores
   maskrcnn evaluate --results results.json photos/val
+  maskrcnn evaluate model photos/val --measures coco,boundary,sizes:16:64
+  maskrcnn evaluate new photos/val --against old --bootstrap 1000
+
+[bold]Measures[/]
+
+  coco boundary lvis voc kitti dsb pose mapping sizes proposals
+  figures may follow a name: mapping:0.75  sizes:16:64:256  dsb:0.3
 
 [bold]What comes out[/]
 
@@ -326,6 +336,18 @@ def evaluate(
     results: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Measure these COCO results, made elsewhere, not a model.")
     ] = None,
+    measures: Annotated[
+        str, typer.Option(metavar="NAMES", help="What to measure, with commas between; the names are below.")
+    ] = "coco",
+    detections: Annotated[
+        str, typer.Option(metavar="N,N", help="Detections a picture and class that are looked at, for the recall.")
+    ] = "1,10,100",
+    bootstrap: Annotated[
+        int, typer.Option(metavar="N", min=0, help="Draw the pictures N times, for 95 % intervals; 1000 is usual.")
+    ] = 0,
+    against: Annotated[
+        str | None, typer.Option(metavar="MODEL", help="Compare with this model, or these results, a .json file.")
+    ] = None,
     format_: FormatName = None,
     classes: ClassMap = None,
     device: Device = None,
@@ -335,20 +357,21 @@ def evaluate(
     batch: Batch = 1,
     workers: Workers = 0,
 ) -> None:
-    """Measure AP and AR of boxes and masks as COCO does.
+    """Measure AP and AR of boxes and masks as COCO does, or other measures.
 
     Every number is shown with its IoU range, area and limit of detections.
     Classes of model and data are matched by name.
     """
-    from maskrcnn.cli.jobs import run_evaluation, run_evaluation_of_results
+    from maskrcnn.cli.jobs import Asked, run_evaluation, run_evaluation_of_results
     from maskrcnn.cli.opening import Wanted
     from maskrcnn.cli.running import Running
 
-    wanted = Wanted(format_, classes)
+    wanted, asked = Wanted(format_, classes), Asked(measures, detections, bootstrap, against)
+    running = Running(device, backend, precision, threads)
     if results is not None:
-        run_evaluation_of_results(paths, results, out, wanted)
+        run_evaluation_of_results(paths, results, out, running, wanted, asked)
     else:
-        run_evaluation(paths, out, Running(device, backend, precision, threads), batch, workers, wanted)
+        run_evaluation(paths, out, running, batch, workers, wanted, asked)
 
 
 @app.command(
@@ -357,6 +380,7 @@ def evaluate(
   maskrcnn predict run/model.safetensors photo.jpg --out found
   maskrcnn predict run/model.safetensors photos '2024/**/*.tif' --out found
   maskrcnn predict run/model.safetensors photos --out found --json > f.jsonl
+  maskrcnn predict run/model.safetensors photos --out found --style splash
 
 [bold]What comes out[/]
 
@@ -387,6 +411,13 @@ def predict(
             help="Leave out objects below this probability; by default 0.5 in lines and overlays.",
         ),
     ] = None,
+    style: Annotated[
+        StyleName,
+        typer.Option(
+            help="How the pictures in overlays/ show the objects: masks over the picture; all else grey, transparent "
+            "or out of focus; or outlines alone."
+        ),
+    ] = "overlay",
     device: Device = None,
     backend: BackendName = None,
     precision: PrecisionName = None,
@@ -404,7 +435,7 @@ def predict(
 
     write = json_line if json_lines else word_line
     running = Running(device, backend, precision, threads)
-    raise typer.Exit(run_prediction(model, pictures, out, write, score, running, batch, workers))
+    raise typer.Exit(run_prediction(model, pictures, out, write, score, style, running, batch, workers))
 
 
 @app.command(
@@ -488,5 +519,6 @@ def demo(
 
 app.command(epilog=REPORT_EPILOG)(report)
 app.command(epilog=ERRORS_EPILOG)(errors)
+app.command(epilog=INSPECTING)(inspect)
 app.add_typer(data, name="data")
 app.add_typer(weights, name="weights")

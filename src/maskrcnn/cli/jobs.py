@@ -5,72 +5,170 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from rich.console import Console
 
-from maskrcnn.cli.opening import Wanted, describe, open_chosen
+from maskrcnn.cli.opening import Wanted, describe, open_chosen, open_results
 from maskrcnn.cli.running import Running
 from maskrcnn.cli.words import count_of, give, progress, say
-from maskrcnn.data import open_dataset
-from maskrcnn.data.classes import choose
-from maskrcnn.data.formats.coco_results import read_results, rename_categories, to_coco_results
+from maskrcnn.data.dataset import Dataset
+from maskrcnn.data.formats.coco_results import Result, read_results, to_coco_results
 from maskrcnn.data.images import list_images
+from maskrcnn.draw.styles import STYLES
 from maskrcnn.errors import InputError, MaskRCNNError, few
-from maskrcnn.evaluation import evaluate
-from maskrcnn.evaluation.coco import Metrics, class_table, table, write
-from maskrcnn.evaluation.measuring import evaluate_results
+from maskrcnn.evaluation.bootstrap import SAMPLES, compare, intervals
+from maskrcnn.evaluation.choosing import choose_measures
+from maskrcnn.evaluation.coco import Metrics, class_table, sentences, table, write
+from maskrcnn.evaluation.measuring import Evaluation, limits_of, measure_results
+from maskrcnn.evaluation.run import Finished
+from maskrcnn.evaluation.run import run_evaluation as run_model
+from maskrcnn.evaluation.tables import difference_table, interval_table, measure_table, other_names
 from maskrcnn.files import make_folder
+from maskrcnn.prediction import Predictor
 from maskrcnn.prediction.folder import SHOWN, predict_folder
 from maskrcnn.structures import Instances
 
 Lines = Callable[[Path, Instances], Iterator[str]]
 
 
-def _show(metrics: Metrics, out: Path | None) -> None:
+class Asked(NamedTuple):
+    """What is to be measured.
+
+    Attributes:
+        measures: Names with commas between them.
+        detections: Limits of detections a picture and class, with commas between them.
+        bootstrap: How often pictures are drawn for intervals; 0 for none.
+        against: Another model, or its results, to compare with.
+    """
+
+    measures: str = "coco"
+    detections: str = "1,10,100"
+    bootstrap: int = 0
+    against: str | None = None
+
+    @property
+    def limits(self) -> tuple[int, ...]:
+        """The limits of detections.
+
+        Raises:
+            InputError: They are not whole numbers of at least 1.
+        """
+        try:
+            return limits_of([int(each) for each in self.detections.split(",")])
+        except ValueError:
+            raise InputError(f"detections: expected whole numbers such as 1,10,100, got {self.detections}") from None
+
+
+def _show(
+    metrics: Metrics, asked: Asked, evaluation: Evaluation, rival: Evaluation | None, names: list[str]
+) -> Metrics:
+    """Print what was measured, and return it with the intervals that were asked for."""
     # on stdout, as wide as the table wants where nobody's terminal limits it
     printer = Console(file=sys.stdout, width=None if sys.stdout.isatty() else 120)
-    printer.print(table(metrics))
-    if len(metrics.classes) > 1:
-        printer.print(class_table(metrics))
+    if metrics.kinds:
+        printer.print(table(metrics))
+        if len(metrics.classes) > 1:
+            printer.print(class_table(metrics))
+    if other_names(metrics):
+        printer.print(measure_table(metrics))
+    if not metrics.kinds:
+        printer.print("\n".join(sentences(metrics)), highlight=False, markup=False)
+    if asked.bootstrap:
+        with progress("drawing pictures") as advance:
+            metrics = replace(metrics, intervals=intervals(evaluation, asked.bootstrap, progress=advance))
+        printer.print(interval_table(metrics, metrics.intervals))
+    if rival is not None:
+        with progress("comparing") as advance:
+            differences = compare(rival, evaluation, asked.bootstrap or SAMPLES, progress=advance)
+        printer.print(difference_table(differences, names[1], names[0]))
+    return metrics
+
+
+def _leave(metrics: Metrics, out: Path | None) -> None:
     if out is not None:
+        write(metrics, out / "metrics.json")
         say(f"results in {out}")
 
 
 def run_evaluation(
-    paths: Sequence[str], out: Path | None, running: Running, batch: int, workers: int, wanted: Wanted
+    paths: Sequence[str],
+    out: Path | None,
+    running: Running,
+    batch: int,
+    workers: int,
+    wanted: Wanted,
+    asked: Asked = Asked(),  # noqa: B008 - it can't be changed
 ) -> None:
     """Measure a model, with a progress bar."""
     if len(paths) != 2:
         raise InputError(f"evaluate: expected MODEL DATA, or --results FILE DATA, got {_listed(paths)}")
+    choose_measures(asked.measures, asked.limits)  # what is wrong with them is said before anything long begins
     dataset = open_chosen(Path(paths[1]), wanted)
     predictor = running.load(paths[0])
     if out is not None:
         make_folder(out)
     describe(dataset)
+    finished = _run(predictor, dataset, out and out / "predictions.json", batch, workers, asked)
+    rival = _rival(dataset, running, batch, workers, asked)
+    metrics = _show(finished.metrics(), asked, finished.evaluation, rival, [paths[0], str(asked.against)])
+    _leave(metrics, out)
+
+
+def _run(
+    predictor: Predictor, dataset: Dataset, predictions: Path | None, batch: int, workers: int, asked: Asked
+) -> Finished:
     with progress("evaluating") as advance:
-        metrics = evaluate(predictor, dataset, out, batch=batch, workers=workers, progress=advance)
-    _show(metrics, out)
+        return run_model(
+            predictor,
+            dataset,
+            predictions,
+            measures=asked.measures,
+            detections=asked.limits,
+            batch=batch,
+            workers=workers,
+            progress=advance,
+        )
 
 
-def run_evaluation_of_results(paths: Sequence[str], results: Path, out: Path | None, wanted: Wanted) -> None:
+def _rival(dataset: Dataset, running: Running, batch: int, workers: int, asked: Asked) -> Evaluation | None:
+    """Measure what is to be compared with: results where it is a JSON file, else a model."""
+    if asked.against is None:
+        return None
+    if asked.against.lower().endswith(".json"):
+        return _measure(dataset, Path(asked.against), read_results(asked.against), asked)
+    return _run(running.load(asked.against), dataset, None, batch, workers, asked).evaluation
+
+
+def _measure(dataset: Dataset, file: Path, found: list[Result], asked: Asked) -> Evaluation:
+    measures = choose_measures(asked.measures, asked.limits)
+    with progress("evaluating") as advance:
+        return measure_results(
+            dataset, found, detections=asked.limits, measures=measures, source=str(file), progress=advance
+        )
+
+
+def run_evaluation_of_results(
+    paths: Sequence[str],
+    results: Path,
+    out: Path | None,
+    running: Running,
+    wanted: Wanted,
+    asked: Asked = Asked(),  # noqa: B008 - it can't be changed
+) -> None:
     """Measure results that were made elsewhere."""
     if len(paths) != 1:
         raise InputError(f"evaluate: expected DATA alone beside --results, got {_listed(paths)}")
-    dataset = open_dataset(paths[0], format=wanted.format, pictures="optional")
-    found = read_results(results)
-    if wanted.classes is not None:
-        choice = choose(dataset, wanted.classes)
-        say(choice.report(dataset))
-        found = rename_categories(found, choice.category_ids(dataset), dataset.category_ids, str(results))
-        dataset = choice.apply(dataset)
+    choose_measures(asked.measures, asked.limits)
+    dataset, found = open_results(paths[0], results, wanted)
     if out is not None:
         make_folder(out)
     describe(dataset)
-    metrics = evaluate_results(dataset, found, source=str(results))
-    if out is not None:
-        write(metrics, out / "metrics.json")
-    _show(metrics, out)
+    evaluation = _measure(dataset, results, found, asked)
+    rival = _rival(dataset, running, 1, 0, asked)
+    _leave(_show(evaluation.metrics(), asked, evaluation, rival, [str(results), str(asked.against)]), out)
 
 
 def _listed(paths: Sequence[str]) -> str:
@@ -97,6 +195,7 @@ def run_prediction(
     out: Path,
     lines: Lines,
     score: float | None,
+    style: str,
     running: Running,
     batch: int,
     workers: int,
@@ -108,7 +207,7 @@ def run_prediction(
     shown = score if score is not None else 0.0 if stored else SHOWN
     broken = objects = more = 0
     with progress("predicting", beside=sys.stdout) as advance:
-        outcomes = predict_folder(predictor, files, out, shown=shown, batch=batch, workers=workers)
+        outcomes = predict_folder(predictor, files, out, shown=shown, style=STYLES[style], batch=batch, workers=workers)
         for done, (path, found) in enumerate(outcomes, 1):
             if isinstance(found, MaskRCNNError):
                 broken += 1

@@ -10,6 +10,9 @@ from types import MappingProxyType
 
 from PIL import Image
 
+from maskrcnn.draw.bars import Bars, Dots, layout_bars, layout_dots
+from maskrcnn.draw.chart import Chart, layout
+
 _FEW_COLOURS = 256
 
 
@@ -29,6 +32,7 @@ class Share(float):
 
 
 Cell = str | int | float | None
+Figure = Chart | Bars | Dots
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,19 @@ class Table:
     rows: Sequence[Sequence[Cell]]
     note: str = ""
     digits: int = 3
+
+    def _repr_html_(self) -> str:
+        """Show it in a notebook."""
+        return render("table.html", table=self)
+
+
+def figure(chart: Figure) -> str:
+    """Draw a chart as an SVG that stands alone, on white: for a paper, a slide, a notebook."""
+    if isinstance(chart, Chart):
+        return render("figure.svg", drawing=layout(chart), legend=True)
+    return render(
+        "figure.svg", drawing=layout_bars(chart) if isinstance(chart, Bars) else layout_dots(chart), legend=False
+    )
 
 
 def render(

@@ -5,23 +5,23 @@ Letters: K classes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from maskrcnn.data.dataset import Dataset
-from maskrcnn.data.formats.coco_results import Result, write_json, write_results
-from maskrcnn.doctor.gate import admit
+from maskrcnn.data.formats.coco_results import Result, write_json
 from maskrcnn.errors import AnnotationError
 from maskrcnn.evaluation.calibration import Calibration, calibrate
 from maskrcnn.evaluation.coco import Kind
 from maskrcnn.evaluation.confusion import Confusion, ConfusionCounter
+from maskrcnn.evaluation.counting import Tally, Times
 from maskrcnn.evaluation.errors import ErrorCounter, Errors
 from maskrcnn.evaluation.ground_truth import GroundTruth, from_dataset
 from maskrcnn.evaluation.measuring import check_results, truth_of
-from maskrcnn.evaluation.run import matching_categories, predict_dataset, results_of
-from maskrcnn.evaluation.scenes import Scene, Viewer, scenes
+from maskrcnn.evaluation.run import run_evaluation
+from maskrcnn.evaluation.scenes import Scene, scenes
 from maskrcnn.evaluation.thresholds import Threshold, best_thresholds
 from maskrcnn.prediction import Predictor, load
 from maskrcnn.prediction.folder import SHOWN
@@ -86,6 +86,33 @@ class Analyser:
             calibrate(judged, names, self._errors.iou),
             best_thresholds(judged, names),
         )
+
+
+class _Following:
+    """Lets an analyser see what is measured; it counts the detections of all pictures in the order of their file."""
+
+    def __init__(self, analyser: Analyser) -> None:
+        self._analyser = analyser
+        self._seen = 0
+
+    def add(self, scene: Scene) -> None:
+        self._analyser.add(scene._replace(found=scene.found + self._seen))
+        self._seen += len(scene.found)
+
+    def tally(self, times: Times) -> Tally:  # noqa: ARG002 - it gives no single numbers
+        return Tally({}, [])
+
+
+@dataclass(frozen=True)
+class _Through:
+    """An analyser as a measure."""
+
+    analyser: Analyser
+    kinds: tuple[Kind, ...]
+    meanings: Mapping[str, str] = field(default_factory=dict)
+
+    def start(self, kind: Kind, truth: GroundTruth) -> _Following:  # noqa: ARG002 - the analyser knows both
+        return _Following(self.analyser)
 
 
 def analyse_results(
@@ -163,21 +190,22 @@ def analyse(
 
     predictor = model if isinstance(model, Predictor) else load(model)
     dataset = data if isinstance(data, Dataset) else open_dataset(data)
-    admit(dataset)
     truth = from_dataset(dataset)
     if kind is not None and kind != "box" and not _all_masks(truth):
         raise AnnotationError(f"{dataset.source}: expected a mask of every object, got some without")
     kind = kind or ("mask" if _all_masks(truth) else "box")
     analyser = Analyser(kind, dataset.class_names, iou, stored(predictor) or SHOWN if sure is None else sure)
-    viewer, results = Viewer(truth), []
-    for i, found in enumerate(_found(predictor, dataset, batch, workers)):
-        analyser.add(viewer.see(kind, dataset.image_id(i), found, first=len(results)))
-        results += found
-        if progress:
-            progress(i + 1, len(dataset))
+    run_evaluation(
+        predictor,
+        dataset,
+        None if out is None else Path(out) / "predictions.json",
+        measures=[_Through(analyser, (kind,))],
+        batch=batch,
+        workers=workers,
+        progress=progress,
+    )
     analysis = analyser.analysis()
     if out is not None:
-        write_results(results, Path(out) / "predictions.json")
         write(analysis, Path(out) / "errors.json")
     return analysis
 
@@ -186,14 +214,6 @@ def stored(predictor: Predictor) -> dict[str, float]:
     """Return the thresholds of classes by name that a model's file states; none where it states none."""
     thresholds = predictor.config.detect.class_thresholds
     return dict(zip(predictor.class_names, thresholds, strict=True)) if thresholds else {}
-
-
-def _found(predictor: Predictor, dataset: Dataset, batch: int, workers: int) -> Iterator[list[Result]]:
-    """Give what the model finds in each picture."""
-    ids = matching_categories(predictor.class_names, dataset)
-    everything = range(len(dataset))
-    for i, found in enumerate(predict_dataset(predictor, dataset, everything, batch=batch, workers=workers)):
-        yield results_of(found, dataset.image_id(i), ids, dataset.category_ids)
 
 
 def _all_masks(truth: GroundTruth) -> bool:

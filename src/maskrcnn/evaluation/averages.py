@@ -13,6 +13,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from maskrcnn.errors import InputError
 from maskrcnn.evaluation.areas import ALL, between
 from maskrcnn.evaluation.coco import KINDS, Kind, Number, numbers
 from maskrcnn.evaluation.counting import Tally, Times, mean
@@ -75,7 +76,14 @@ def sizes(detections: Sequence[int], sides: Sequence[float]) -> Averages:
 
 
 def mapping(detections: Sequence[int], ious: Sequence[float]) -> Averages:
-    """Take average precision and recall at single IoU thresholds, as the Mapping Challenge does at 0.50."""
+    """Take average precision and recall at single IoU thresholds, as the Mapping Challenge does at 0.50.
+
+    Raises:
+        InputError: One is not between 0 and 1.
+    """
+    wrong = [iou for iou in ious if not 0 < iou <= 1]
+    if wrong:
+        raise InputError(f"mapping: expected IoUs between 0 and 1, got {wrong[0]:g}")
     most = max(detections)
     chosen = [
         number

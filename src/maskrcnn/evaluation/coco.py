@@ -23,6 +23,47 @@ BOUNDARY: Kind = "boundary"
 Values = dict[str, float | None]
 
 
+class Interval(NamedTuple):
+    """Between which values a number lies with 95 % confidence."""
+
+    low: float
+    high: float
+
+
+class Cost(NamedTuple):
+    """What a run took.
+
+    Attributes:
+        seconds: From the first picture to the last, reading and measuring too.
+        pictures: How many there were.
+        memory: The most that the process has held, in bytes; None where the system does not say.
+        device_memory: The most that tensors have held on a GPU, in bytes; None without one.
+        where: What ran the network.
+    """
+
+    seconds: float
+    pictures: int
+    memory: int | None
+    device_memory: int | None
+    where: str
+
+    def describe(self) -> str:
+        """Say it in words.
+
+        >>> Cost(20.0, 100, 3 * 2**30, None, "torch, fp32, on cpu").describe()
+        '5.0 pictures a second (200 ms each) with torch, fp32, on cpu; at most 3.0 GiB of memory'
+        """
+        speed = (
+            f"{self.pictures / self.seconds:.1f} pictures a second ({1000 * self.seconds / self.pictures:.0f} ms each)"
+        )
+        sizes = [
+            f"at most {size / 2**30:.1f} GiB of {what}"
+            for size, what in ((self.memory, "memory"), (self.device_memory, "the GPU's memory"))
+            if size is not None
+        ]
+        return "; ".join([f"{speed} with {self.where}", *sizes])
+
+
 class Number(NamedTuple):
     """One number of the COCO evaluation: `iou` is None for the mean over 0.50, 0.55 ... 0.95."""
 
@@ -79,6 +120,8 @@ class Metrics:
         limits: Detections a picture and class that are looked at, rising.
         notes: What the reader should know, a sentence each.
         meanings: What each number is, by its name.
+        intervals: Between which values a number lies with 95 % confidence, by its name; empty where nobody asked.
+        cost: Time and memory, where a model was run.
     """
 
     values: dict[str, float | None]
@@ -90,6 +133,8 @@ class Metrics:
     limits: tuple[int, ...] = (1, 10, 100)
     notes: tuple[str, ...] = field(default=())
     meanings: Mapping[str, str] = field(default_factory=dict)
+    intervals: Mapping[str, Interval] = field(default_factory=dict)
+    cost: Cost | None = None
 
     def __getitem__(self, key: str) -> float | None:
         return self.values[key]
@@ -101,7 +146,8 @@ class Metrics:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values: the numbers at the top, what they mean and the classes below."""
-        meaning = {number.name: number.describe() for number in numbers(self.limits)}
+        meaning = {number.name: number.describe() for number in numbers(self.limits)} if self.kinds else {}
+        asked = {name: words for name, words in self.meanings.items() if "/" in name.partition("/")[2]}
         return {
             **self.values,
             "images": self.images,
@@ -109,7 +155,9 @@ class Metrics:
             "crowds": self.crowds,
             "detections": self.detections,
             "notes": list(self.notes),
-            "meaning": meaning,
+            "meaning": meaning | asked,
+            "intervals": {name: list(interval) for name, interval in self.intervals.items()},
+            "cost": self.cost._asdict() if self.cost else None,
             "classes": self.classes,
         }
 
@@ -123,19 +171,24 @@ def write(metrics: Metrics, path: Path | str) -> None:
     write_json(metrics.to_json(), path, indent=2)
 
 
+def sentences(metrics: Metrics) -> list[str]:
+    """Return what stands below the numbers: how much was measured, what to know about it, what it took."""
+    counts = f"{metrics.images} pictures, {metrics.objects} objects, {metrics.detections} detections"
+    return [counts, *metrics.notes, *([metrics.cost.describe()] if metrics.cost else [])]
+
+
 def table(metrics: Metrics) -> Table:
     """Lay out the numbers over all classes for the terminal, each with IoU range, area and limit."""
     from rich.table import Table
 
-    caption = f"{metrics.images} pictures, {metrics.objects} objects, {metrics.detections} detections"
-    out = Table(title="COCO evaluation", caption="\n".join([caption, *metrics.notes]), title_justify="left")
+    out = Table(title="COCO evaluation", caption="\n".join(sentences(metrics)), title_justify="left")
     for heading in ("number", "IoU", "area", "detections"):
         out.add_column(heading, justify="right" if heading == "detections" else "left", no_wrap=True)
     for kind in metrics.kinds:
         out.add_column(kind, justify="right", style="bold")
     for i, number in enumerate(numbers(metrics.limits)):
         row = (f"A{number.quantity[0].upper()}", number.iou_range, number.area.name, f"≤ {number.detections}")
-        shown = (_show(metrics[f"{kind}/{number.name}"]) for kind in metrics.kinds)
+        shown = (show(metrics[f"{kind}/{number.name}"]) for kind in metrics.kinds)
         out.add_row(*row, *shown, end_section=i == 5)
     return out
 
@@ -148,14 +201,16 @@ def class_table(metrics: Metrics) -> Table:
     out = Table(title="AP per class", caption=caption, title_justify="left")
     out.add_column("class")
     out.add_column("objects", justify="right")
-    columns = [(kind, number) for kind in metrics.kinds for number in numbers(metrics.limits)[:3]]
+    shown_of = {kind: 3 if kind in KINDS else 1 for kind in metrics.kinds}
+    columns = [(kind, number) for kind, count in shown_of.items() for number in numbers(metrics.limits)[:count]]
     for kind, number in columns:
         out.add_column(f"{kind}\nIoU {number.iou_range}", justify="right")
     for name, row in metrics.classes.items():
-        shown = (_show(row[f"{kind}/{number.name}"]) for kind, number in columns)
+        shown = (show(row[f"{kind}/{number.name}"]) for kind, number in columns)
         out.add_row(name, str(row["objects"]), *shown)
     return out
 
 
-def _show(value: float | None) -> str:
+def show(value: float | None) -> str:
+    """Write a number for a person; a dash where there is nothing to measure."""
     return "-" if value is None else f"{value:.3f}"

@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from maskrcnn.evaluation.scenes import Kind, Scene
+from maskrcnn.evaluation.coco import Kind
+from maskrcnn.evaluation.scenes import Scene
 from maskrcnn.evaluation.verdicts import NOTHING, choose, reaching
 
 
@@ -102,8 +103,8 @@ class ConfusionCounter:
         unfound = ~scene.crowds
         unfound[taken[hit]] = False
         np.add.at(self._counts, (scene.labels[taken[hit]], scene.found_labels[hit]), 1)
-        np.add.at(self._counts, (K, scene.found_labels[false]), 1)
-        np.add.at(self._counts, (scene.labels[unfound], K), 1)
+        self._counts[K, :K] += np.bincount(scene.found_labels[false], minlength=K)
+        self._counts[:K, K] += np.bincount(scene.labels[unfound], minlength=K)
 
     def confusion(self) -> Confusion:
         """Return the matrix of all pictures so far."""

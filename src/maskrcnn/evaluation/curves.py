@@ -126,7 +126,7 @@ def precision_at(
         if len(at):
             right = np.cumsum(np.ones(len(at), dtype=np.int64) if times is None else times[at])
             wrong = seen[at] - right - _ignored_before(lane, at, times)
-            precision = right / (wrong + right)  # pycocotools adds 2e-16 below, so that 1 is not 1
+            precision = right / np.maximum(wrong + right, 1)  # pycocotools adds 2e-16 below, so that 1 is not 1
             envelope = np.append(np.maximum.accumulate(precision[::-1])[::-1], 0.0)
             best[:] = envelope[np.searchsorted(right, np.maximum(needed, 1))]
     return out.reshape(*came_to.shape[:-1], len(levels))

@@ -27,7 +27,7 @@ def tables(analysis: Analysis) -> Iterator[Table]:
 def error_table(errors: Errors) -> Table:
     """Lay out the classes of errors, how many there are and what each costs."""
     caption = (
-        f"AP50 of every {errors.kind}, all areas, all detections: {_show(errors.ap)}\n"
+        f"AP of every {errors.kind} at IoU {errors.iou:g}, all areas, all detections: {_show(errors.ap)}\n"
         "costs AP: what AP would gain if these errors and no others were mended, as TIDE"
     )
     out = Table(title=f"What is wrong ({errors.kind})", caption=caption, title_justify="left", caption_justify="left")

@@ -9,15 +9,20 @@ Letters: D detections, G objects of a picture, N detections of all pictures, K c
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from maskrcnn.evaluation.scenes import Kind, Scene
-from maskrcnn.evaluation.verdicts import NOTHING, Judged, Verdicts, judge
+from maskrcnn.evaluation.coco import KINDS, Kind
+from maskrcnn.evaluation.counting import Tally, Times, mean
+from maskrcnn.evaluation.curves import precision_at
+from maskrcnn.evaluation.ground_truth import GroundTruth
+from maskrcnn.evaluation.matching import RIGHT, WRONG, joined
+from maskrcnn.evaluation.scenes import Scene
+from maskrcnn.evaluation.verdicts import NOTHING, Judged, judge
 
 ErrorName = Literal["class", "localisation", "both", "duplicate", "background", "missed"]
 ERRORS: tuple[ErrorName, ...] = get_args(ErrorName)
@@ -30,12 +35,11 @@ MEANING = {
     "duplicate": "overlaps an object of its class that a more probable detection has found",
     "background": "overlaps no object by more than {background:g}",
     "missed": "an object that no detection found, not even with the wrong class or place",
-    "false_positives": "all wrong detections, were they less probable than the right ones",
-    "false_negatives": "all objects that were not found, were they not there",
+    "false_positives": "all wrong detections, if they were less probable than the right ones",
+    "false_negatives": "all objects that were not found, if they were not there to find",
 }
 _CLASS, _LOCALISATION, _BOTH, _DUPLICATE, _BACKGROUND, _MISSED = range(6)
 _NO_ERROR = -1
-_LEVELS = np.linspace(0.0, 1.0, 101)
 
 
 class Case(NamedTuple):
@@ -146,20 +150,57 @@ class Errors:
         }
 
 
-class _Part(NamedTuple):
-    """The D detections of one picture, and its false negatives, by class."""
+@dataclass(frozen=True)
+class TideErrors:
+    """What errors cost, as a measure: `tide/class`, `tide/missed`, and so on.
 
-    image_id: int
+    Attributes:
+        iou: From where on a detection is right.
+        background: Up to where it overlaps nothing.
+    """
+
+    iou: float = 0.5
+    background: float = 0.1
+    kinds: tuple[Kind, ...] = KINDS
+
+    @property
+    def meanings(self) -> Mapping[str, str]:
+        """What each number is."""
+        limits = {"iou": self.iou, "background": self.background}
+        return {
+            f"tide/{name}": f"AP at IoU {self.iou:.2f} that it costs: {words.format(**limits)}"
+            for name, words in MEANING.items()
+        }
+
+    def start(self, kind: Kind, truth: GroundTruth) -> ErrorCounter:
+        """Begin to count."""
+        return ErrorCounter(kind, tuple(truth.names.values()), self.iou, self.background)
+
+
+class _Part(NamedTuple):
+    """The D detections and G objects of one picture, crowds left out."""
+
+    pictures: NDArray[np.int64]
     labels: NDArray[np.int64]
     scores: NDArray[np.float64]
     right: NDArray[np.bool_]
     ignored: NDArray[np.bool_]
     errors: NDArray[np.int8]
     mended: NDArray[np.int64]  # (D,) the class it is right for once it is mended; -1 where mending removes it
-    positives: NDArray[np.int64]
-    missed: NDArray[np.int64]
-    unfound: NDArray[np.int64]
-    cases: Cases
+    object_pictures: NDArray[np.int64]
+    object_labels: NDArray[np.int64]
+    unfound: NDArray[np.bool_]
+    missed: NDArray[np.bool_]
+
+
+_OF_DETECTIONS = ("pictures", "labels", "scores", "right", "ignored", "errors", "mended")
+_TYPES: dict[type, tuple[type[np.generic], ...]] = {
+    _Part: (
+        *(np.int64, np.int64, np.float64, np.bool_, np.bool_, np.int8, np.int64),
+        *(np.int64, np.int64, np.bool_, np.bool_),
+    ),
+    Cases: (np.int8, np.int64, np.int64, np.int64, np.int64, np.float64, np.float64),
+}
 
 
 class ErrorCounter:
@@ -178,70 +219,88 @@ class ErrorCounter:
         self.iou = iou
         self.background = background
         self._parts: list[_Part] = []
+        self._cases: list[Cases] = []
 
-    def add(self, scene: Scene) -> Verdicts:
-        """Take the next picture, and return what became of its detections."""
-        verdicts = judge(scene, self.iou)
-        self._parts.append(_sort(scene, verdicts, self.iou, self.background))
-        return verdicts
+    def add(self, scene: Scene) -> None:
+        """Take the next picture."""
+        part, cases = _sort(scene, self.iou, self.background)
+        self._parts.append(part)
+        self._cases.append(cases)
 
     def judged(self) -> Judged:
         """Return the detections that count, of all pictures so far."""
-        table = _Table.join(self._parts, len(self.names))
-        return Judged(table.labels, table.scores, table.right, table.positives)
+        table = self._table()
+        objects = np.bincount(table.object_labels, minlength=len(self.names))
+        return Judged(table.labels, table.scores, table.right, objects)
 
     def errors(self) -> Errors:
         """Return what is wrong with the detections of all pictures so far, and what it costs."""
-        table = _Table.join(self._parts, len(self.names))
-        before = table.precisions()
-        after = {
-            **{name: table.mend(i) for i, name in enumerate(ERRORS)},
-            **dict(zip(SUMMARY, table.ideals(), strict=True)),
-        }
-        cases = _join_cases([part.cases for part in self._parts])
+        before, after = _Oracles(self._table(), len(self.names)).precisions()
+        cases = Cases(*_join(Cases, self._cases))
         return Errors(
             self.kind,
             self.iou,
             self.background,
-            _mean(before),
+            mean(before),
             {name: _gain(before, values, name) for name, values in after.items()},
             dict(zip(ERRORS, np.bincount(cases.errors, minlength=len(ERRORS)).tolist(), strict=True)),
             {name: _class_row(label, before, after, cases) for label, name in enumerate(self.names)},
             cases,
         )
 
+    def tally(self, times: Times) -> Tally:
+        """Return what each class of errors costs, where every picture counts so often."""
+        before, after = _Oracles(self._table(), len(self.names), times).precisions()
+        return Tally(
+            {f"tide/{name}": _gain(before, values, name) for name, values in after.items()},
+            [
+                {f"tide/{name}": _plain(values[label] - before[label]) for name, values in after.items()}
+                for label in range(len(self.names))
+            ],
+        )
+
+    def _table(self) -> _Part:
+        """Return all pictures behind each other: detections that count by falling score, equal ones by picture."""
+        if len(self._parts) != 1:
+            self._parts = [_Part(*_join(_Part, self._parts))]
+        (table,) = self._parts
+        order = np.lexsort((table.pictures, -table.scores))
+        order = order[~table.ignored[order]]
+        return table._replace(**{name: getattr(table, name)[order] for name in _OF_DETECTIONS})
+
 
 # ---- one picture
 
 
-def _sort(scene: Scene, verdicts: Verdicts, iou: float, background: float) -> _Part:
+def _sort(scene: Scene, iou: float, background: float) -> tuple[_Part, Cases]:
+    verdicts = judge(scene, iou)
     there = np.flatnonzero(~scene.crowds)
-    found = np.isin(there, verdicts.objects)
     wrong = np.flatnonzero(verdicts.wrong)
     errors = np.full(len(scene.scores), _NO_ERROR, dtype=np.int8)
     about = np.full(len(scene.scores), NOTHING, dtype=np.int64)
     ious = np.zeros(len(scene.scores))
+    errors[wrong] = _BACKGROUND
     if len(there) and len(wrong):
         own = scene.found_labels[wrong, None] == scene.labels[there]
         errors[wrong], at, ious[wrong] = _classify(scene.ious[np.ix_(wrong, there)], own, iou, background)
-        about[wrong] = there[at]
-    errors[wrong[about[wrong] == NOTHING]] = _BACKGROUND
-    about[errors == _BACKGROUND] = NOTHING
-    mended, usable = _mend(scene, errors, about, there[~found])
-    unfound = there[~found]
-    missed = unfound[~np.isin(unfound, usable)]
-    K = int(max(scene.labels.max(initial=-1), scene.found_labels.max(initial=-1))) + 1
-    return _Part(
-        scene.image_id,
+        about[wrong] = np.where(errors[wrong] == _BACKGROUND, NOTHING, there[at])
+    unfound = ~np.isin(there, verdicts.objects)
+    mended, usable = _mend(scene, errors, about, there[unfound])
+    missed = unfound & ~np.isin(there, usable)
+    part = _Part(
+        np.full(len(scene.scores), scene.image_id, dtype=np.int64),
         scene.found_labels,
         scene.scores,
         verdicts.objects != NOTHING,
         verdicts.ignored,
         errors,
         mended,
-        *(np.bincount(scene.labels[places], minlength=K) for places in (there, missed, unfound)),
-        _cases(scene, errors, about, ious, missed),
+        np.full(len(there), scene.image_id, dtype=np.int64),
+        scene.labels[there],
+        unfound,
+        missed,
     )
+    return part, _cases(scene, errors, about, ious, there[missed])
 
 
 def _classify(
@@ -297,109 +356,77 @@ def _cases(
     )
 
 
-def _join_cases(parts: Sequence[Cases]) -> Cases:
-    empty = Cases(np.zeros(0, np.int8), *(np.zeros(0, np.int64) for _ in range(4)), np.zeros(0), np.zeros(0))
-    return Cases(*(np.concatenate(columns) for columns in zip(empty, *parts, strict=True)))
+def _join(kind: type, parts: Sequence[tuple[NDArray[Any], ...]]) -> Iterator[NDArray[Any]]:
+    """Put the columns of pictures behind each other."""
+    for place, dtype in enumerate(_TYPES[kind]):
+        yield joined([part[place] for part in parts], dtype)
 
 
 # ---- all pictures
 
 
-@dataclass(frozen=True)
-class _Table:
-    """The N detections of all pictures that count, by falling score, and the objects of each of K classes."""
-
-    labels: NDArray[np.int64]
-    scores: NDArray[np.float64]
-    right: NDArray[np.bool_]
-    errors: NDArray[np.int8]
-    mended: NDArray[np.int64]
-    positives: NDArray[np.int64]
-    missed: NDArray[np.int64]
-    unfound: NDArray[np.int64]
-
-    @classmethod
-    def join(cls, parts: Sequence[_Part], K: int) -> _Table:
-        """Put the pictures behind each other."""
-        pictures = np.repeat(np.array([p.image_id for p in parts], dtype=np.int64), [len(p.scores) for p in parts])
-        labels, scores, right, ignored, errors, mended = (
-            np.concatenate([np.zeros(0, dtype), *(getattr(part, name) for part in parts)])
-            for name, dtype in (
-                ("labels", np.int64),
-                ("scores", np.float64),
-                ("right", np.bool_),
-                ("ignored", np.bool_),
-                ("errors", np.int8),
-                ("mended", np.int64),
-            )
-        )
-        order = np.lexsort((pictures, -scores))  # equal ones by picture, as in pycocotools
-        order = order[~ignored[order]]
-        sums = [np.zeros(K, dtype=np.int64) for _ in range(3)]
-        for part in parts:
-            for total, counts in zip(sums, (part.positives, part.missed, part.unfound), strict=True):
-                total[: len(counts)] += counts
-        return cls(labels[order], scores[order], right[order], errors[order], mended[order], *sums)
-
-    def precisions(self) -> NDArray[np.float64]:
-        """Return AP of each class as it is: (K,) float64, nan where it has no objects."""
-        return self._precisions(self.labels, self.right, self.positives)
-
-    def mend(self, error: int) -> NDArray[np.float64]:
-        """Return AP of each class without the errors of one class."""
-        if error == _MISSED:
-            return self._precisions(self.labels, self.right, self.positives - self.missed)
-        faulty = self.errors == error
-        put_right = faulty & (self.mended != NOTHING)
-        kept = ~faulty | put_right
-        labels = np.where(put_right, self.mended, self.labels)
-        return self._precisions(labels[kept], (self.right | put_right)[kept], self.positives)
-
-    def ideals(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return AP of each class with every wrong detection last, and with nothing that was not found."""
-        order = np.argsort(~self.right, kind="stable")
-        return (
-            self._precisions(self.labels[order], self.right[order], self.positives),
-            self._precisions(self.labels, self.right, self.positives - self.unfound),
-        )
-
-    def _precisions(
-        self, labels: NDArray[np.int64], right: NDArray[np.bool_], positives: NDArray[np.int64]
-    ) -> NDArray[np.float64]:
-        K = len(positives)
-        order = np.argsort(labels, kind="stable")
-        ends = np.cumsum(np.bincount(labels, minlength=K))
-        found = np.split(right[order], ends[:-1]) if K else []
-        values = [average_precision(each, int(count)) for each, count in zip(found, positives, strict=True)]
-        return np.where(self.positives > 0, np.array(values, dtype=np.float64), np.nan)
-
-
-def average_precision(right: NDArray[np.bool_], objects: int) -> float:
-    """Average the best precision at each of 101 levels of recall or a higher one, as pycocotools.
+class _Oracles:
+    """Average precision of each class, as it is and as it would be without some of the errors.
 
     Args:
-        right: (D,) bool. The detections of one class, by falling score.
-        objects: How many there are to find. Without any it is 0, or nan where there is no detection either.
-
-    >>> average_precision(np.array([True, False]), 1), average_precision(np.array([False, True]), 1)
-    (1.0, 0.5)
+        table: All pictures.
+        classes: K.
+        times: How often each picture counts; once if not given.
     """
-    if not objects:
-        return 0.0 if len(right) else np.nan
-    hits = np.cumsum(right)
-    precision = hits / np.arange(1, len(right) + 1)
-    envelope = np.append(np.maximum.accumulate(precision[::-1])[::-1], 0.0)
-    return float(envelope[np.searchsorted(hits / objects, _LEVELS)].mean())
 
+    def __init__(self, table: _Part, classes: int, times: Times | None = None) -> None:
+        self.table = table
+        self.classes = classes
+        self._found = np.ones(len(table.labels), dtype=np.int64) if times is None else times.of(table.pictures)
+        there = table.object_pictures
+        self._there = np.ones(len(there), dtype=np.int64) if times is None else times.of(there)
+        self._objects = self._count(np.ones(len(there), dtype=np.bool_))
 
-def _mean(values: NDArray[np.float64]) -> float | None:
-    defined = values[~np.isnan(values)]
-    return float(defined.mean()) if len(defined) else None
+    def precisions(self) -> tuple[NDArray[np.float64], dict[str, NDArray[np.float64]]]:
+        """Return it as it is, (K,) float64, and by name as it would be; nan for a class without anything to find."""
+        table = self.table
+        as_it_is = np.arange(len(table.labels))
+        after: dict[str, NDArray[np.float64]] = {
+            name: self._mended(i) for i, name in enumerate(ERRORS) if name != "missed"
+        }
+        after["missed"] = self._of(as_it_is, table.labels, table.right, self._objects - self._count(table.missed))
+        right_first = np.argsort(~table.right, kind="stable")
+        after["false_positives"] = self._of(right_first, table.labels, table.right, self._objects)
+        left = self._objects - self._count(table.unfound)
+        after["false_negatives"] = self._of(as_it_is, table.labels, table.right, left)
+        return self._of(as_it_is, table.labels, table.right, self._objects), after
+
+    def _mended(self, error: int) -> NDArray[np.float64]:
+        table = self.table
+        faulty = table.errors == error
+        put_right = faulty & (table.mended != NOTHING)
+        kept = np.flatnonzero(~faulty | put_right)
+        return self._of(kept, np.where(put_right, table.mended, table.labels), table.right | put_right, self._objects)
+
+    def _count(self, chosen: NDArray[np.bool_]) -> NDArray[np.int64]:
+        counts = np.bincount(self.table.object_labels[chosen], self._there[chosen], self.classes)
+        return counts.astype(np.int64)
+
+    def _of(
+        self, order: NDArray[np.int64], labels: NDArray[np.int64], right: NDArray[np.bool_], objects: NDArray[np.int64]
+    ) -> NDArray[np.float64]:
+        """Return AP of each class from chosen detections in their order."""
+        order = order[np.argsort(labels[order], kind="stable")]
+        ends = np.cumsum(np.bincount(labels[order], minlength=self.classes))
+        values = np.full(self.classes, np.nan)
+        for label, (begin, end) in enumerate(zip([0, *ends[:-1]], ends, strict=True)):
+            own = order[begin:end]
+            if objects[label]:
+                came_to = np.where(right[own], RIGHT, WRONG).astype(np.uint8)
+                values[label] = precision_at(came_to, int(objects[label]), times=self._found[own]).mean()
+            elif self._objects[label] and self._found[own].any():
+                values[label] = 0.0  # nothing is left to find, and something is found
+        return values
 
 
 def _gain(before: NDArray[np.float64], after: NDArray[np.float64], name: str) -> float | None:
     """Return what the mean over the classes gains."""
-    base, mended = _mean(before), _mean(after)
+    base, mended = mean(before), mean(after)
     if base is None or mended is None:
         return None
     gain = mended - base
@@ -409,10 +436,11 @@ def _gain(before: NDArray[np.float64], after: NDArray[np.float64], name: str) ->
 def _class_row(
     label: int, before: NDArray[np.float64], after: dict[str, NDArray[np.float64]], cases: Cases
 ) -> dict[str, float | int | None]:
-    def plain(value: float) -> float | None:
-        return None if np.isnan(value) else float(value)
-
     counts = np.bincount(cases.errors[cases.labels == label], minlength=len(ERRORS)).tolist()
-    row: dict[str, float | int | None] = {"ap": plain(before[label])}
-    row |= {name: plain(values[label] - before[label]) for name, values in after.items()}
+    row: dict[str, float | int | None] = {"ap": _plain(before[label])}
+    row |= {name: _plain(values[label] - before[label]) for name, values in after.items()}
     return row | {f"{name}_count": count for name, count in zip(ERRORS, counts, strict=True)}
+
+
+def _plain(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)

@@ -15,6 +15,7 @@ from maskrcnn.evaluation.averages import coco
 from maskrcnn.evaluation.coco import BOUNDARY, KINDS, Kind, Metrics, Values
 from maskrcnn.evaluation.counting import Count, Measure, Times, once
 from maskrcnn.evaluation.ground_truth import GroundTruth, from_coco, from_dataset
+from maskrcnn.evaluation.proposals import ProposalRecall
 from maskrcnn.evaluation.scenes import Viewer, by_picture
 
 if TYPE_CHECKING:
@@ -85,6 +86,15 @@ class Evaluation:
         """The kinds of overlap that can be measured."""
         return tuple(self._counts)
 
+    def require(self, source: str) -> None:
+        """Refuse results of which nothing can be measured.
+
+        Raises:
+            AnnotationError: They have neither all boxes nor all masks, or what was asked for needs what they lack.
+        """
+        if self.measures and not self._counts:
+            raise AnnotationError(f"{source}: nothing can be measured: {'; '.join(self.metrics().notes)}")
+
     @property
     def detections(self) -> int:
         """How many were counted."""
@@ -126,7 +136,7 @@ class Evaluation:
             limits=self.limits,
             notes=(*truth.notes, *self._said()),
             meanings={
-                f"{kind}/{name}": f"{kind}: {words}"
+                f"{kind}/{name}": words
                 for kind, counts in self._counts.items()
                 for measure, _ in counts
                 for name, words in measure.meanings.items()
@@ -212,6 +222,8 @@ def measure_results(
         InputError: As `evaluate_results`.
     """
     limits_of(detections)
+    if any(isinstance(measure, ProposalRecall) for measure in measures or ()):
+        raise InputError("proposals: expected a model, whose first stage proposes boxes, got results alone")
     truth = truth_of(ground_truth)
     check_results(results, truth, source)
     evaluation = Evaluation(truth, measures, detections)
@@ -220,8 +232,7 @@ def measure_results(
         evaluation.add(image_id, [results[i] for i in records.get(image_id, ())])
         if progress:
             progress(done, len(truth.sizes_hw))
-    if not evaluation.kinds:
-        raise AnnotationError(f"{source}: nothing can be measured: {'; '.join(evaluation.metrics().notes)}")
+    evaluation.require(source)
     return evaluation
 
 
@@ -233,7 +244,11 @@ def truth_of(ground_truth: Dataset | Mapping[str, Any] | GroundTruth) -> GroundT
 
 
 def check_results(results: Sequence[Result], truth: GroundTruth, source: str) -> None:
-    """Refuse records that do not belong to the data."""
+    """Refuse records that do not belong to the data.
+
+    Raises:
+        AnnotationError: They name pictures or classes that it does not have, or a mask has another size.
+    """
     for key, known, what in (
         ("image_id", truth.sizes_hw.keys(), "pictures"),
         ("category_id", truth.names.keys(), "classes"),

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import torch
+
 from maskrcnn.data.dataset import Dataset
-from maskrcnn.data.formats.coco_results import Result, to_coco_results, write_results
+from maskrcnn.data.formats.coco_results import Result, to_coco_results, writing_results
 from maskrcnn.data.joining import nameless
 from maskrcnn.doctor.gate import admit
 from maskrcnn.errors import InputError
-from maskrcnn.evaluation.coco import Metrics, write
-from maskrcnn.evaluation.measuring import evaluate_results
+from maskrcnn.evaluation.choosing import choose_measures
+from maskrcnn.evaluation.coco import Cost, Metrics, write
+from maskrcnn.evaluation.counting import Measure
+from maskrcnn.evaluation.ground_truth import from_dataset
+from maskrcnn.evaluation.measuring import LIMITS, Evaluation, limits_of
+from maskrcnn.evaluation.proposals import ProposalRecall, as_results, propose, without_classes
+from maskrcnn.machine import peak_memory
 from maskrcnn.prediction import Predictor, load
 from maskrcnn.prediction.stream import predict_all, strictly
 from maskrcnn.structures import Instances
@@ -81,41 +89,136 @@ def evaluate(
     data: str | Path | Dataset,
     out: str | Path | None = None,
     *,
+    measures: str | Sequence[Measure] = "coco",
+    detections: Sequence[int] = LIMITS,
     batch: int = 1,
     workers: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> Metrics:
-    """Measure a model on annotated pictures as COCO does.
+    """Measure a model on annotated pictures, as COCO does or by other measures.
 
     Args:
         model: A model file, address or name, as `load` takes them, or a loaded model.
         data: A folder or file in any known format, or an open data set.
         out: A folder for `metrics.json` and `predictions.json` (COCO results).
+        measures: What is measured, by names such as `coco,boundary,sizes:16:64`.
+        detections: Limits of detections a picture and class, for the recall; precision uses the largest.
         batch: Pictures that are read together; those of one padded size run together.
         workers: Processes that read pictures.
         progress: Called with pictures done and pictures in all.
 
     Raises:
-        InputError: The model does not know a class of the data.
+        InputError: The model does not know a class of the data, or a measure is not known.
         MaskRCNNError: The model or the data can't be read.
+    """
+    run = run_evaluation(
+        model,
+        data,
+        None if out is None else Path(out) / "predictions.json",
+        measures=measures,
+        detections=detections,
+        batch=batch,
+        workers=workers,
+        progress=progress,
+    )
+    metrics = run.metrics()
+    if out is not None:
+        write(metrics, Path(out) / "metrics.json")
+    return metrics
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A model that was measured, for those who ask further, such as for intervals.
+
+    Attributes:
+        evaluation: What was counted of its detections.
+        proposed: What was counted of its proposals; None where nobody asked.
+        cost: Time and memory.
+        notes: What the reader should know.
+    """
+
+    evaluation: Evaluation
+    proposed: Evaluation | None
+    cost: Cost
+    notes: tuple[str, ...]
+
+    def metrics(self) -> Metrics:
+        """Return all numbers."""
+        metrics = self.evaluation.metrics()
+        more = self.proposed.metrics() if self.proposed else None
+        return replace(
+            metrics,
+            values=metrics.values | (more.values if more else {}),
+            meanings={**metrics.meanings, **(more.meanings if more else {})},
+            notes=(*metrics.notes, *self.notes),
+            cost=self.cost,
+        )
+
+
+def run_evaluation(
+    model: str | Path | Predictor,
+    data: str | Path | Dataset,
+    predictions: Path | None = None,
+    *,
+    measures: str | Sequence[Measure] = "coco",
+    detections: Sequence[int] = LIMITS,
+    batch: int = 1,
+    workers: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> Finished:
+    """Count what `evaluate` gives, picture by picture; the detections themselves are not kept.
+
+    Args:
+        model: As in `evaluate`.
+        data: As in `evaluate`.
+        predictions: A file for the detections, as COCO results.
+        measures: As in `evaluate`.
+        detections: As in `evaluate`.
+        batch: As in `evaluate`.
+        workers: As in `evaluate`.
+        progress: As in `evaluate`.
+
+    Raises:
+        InputError: As in `evaluate`.
+        MaskRCNNError: As in `evaluate`.
     """
     from maskrcnn.data import open_dataset
 
+    limits = limits_of(detections)
+    chosen = choose_measures(measures, limits) if isinstance(measures, str) else tuple(measures)
     predictor = model if isinstance(model, Predictor) else load(model)
     dataset = data if isinstance(data, Dataset) else open_dataset(data)
     admit(dataset)
     ids = matching_categories(predictor.class_names, dataset)
-    results: list[Result] = []
-    pictures = range(len(dataset))
-    for i, found in enumerate(predict_dataset(predictor, dataset, pictures, batch=batch, workers=workers)):
-        results += results_of(found, dataset.image_id(i), ids, dataset.category_ids)
-        if progress:
-            progress(i + 1, len(dataset))
-    metrics = evaluate_results(dataset, results)
+    truth = from_dataset(dataset)
+    evaluation = Evaluation(truth, [each for each in chosen if not isinstance(each, ProposalRecall)], limits)
+    of_proposals = [each for each in chosen if isinstance(each, ProposalRecall)]
+    proposed = Evaluation(without_classes(truth), of_proposals) if of_proposals else None
+    began = time.perf_counter()
+    found = predict_dataset(predictor, dataset, range(len(dataset)), batch=batch, workers=workers)
+    with writing_results(predictions) as keep:
+        for i, instances in enumerate(found):
+            image_id = dataset.image_id(i)
+            results = results_of(instances, image_id, ids, dataset.category_ids)
+            evaluation.add(image_id, results)
+            keep(results)
+            if proposed:
+                proposed.add(image_id, as_results(image_id, *propose(predictor, dataset.path(i))))
+            if progress:
+                progress(i + 1, len(dataset))
+    evaluation.require(dataset.source.name)
     note = naming_note(predictor.class_names, dataset)
-    if note is not None:
-        metrics = replace(metrics, notes=(*metrics.notes, note))
-    if out is not None:
-        write_results(results, Path(out) / "predictions.json")
-        write(metrics, Path(out) / "metrics.json")
-    return metrics
+    cost = _cost(predictor, time.perf_counter() - began, len(dataset))
+    return Finished(evaluation, proposed, cost, () if note is None else (note,))
+
+
+def _cost(predictor: Predictor, seconds: float, pictures: int) -> Cost:
+    on_gpu = predictor.device.type == "cuda"
+    return Cost(
+        seconds,
+        pictures,
+        peak_memory(),
+        torch.cuda.max_memory_allocated(predictor.device) if on_gpu else None,
+        f"{predictor.engine.backend}, {predictor.engine.precision}, on {predictor.device}",
+    )

@@ -32,7 +32,8 @@ class Verdicts(NamedTuple):
     @property
     def wrong(self) -> NDArray[np.bool_]:
         """(D,) bool. What found nothing and is not ignored."""
-        return (self.objects == NOTHING) & ~self.ignored
+        nothing: NDArray[np.bool_] = self.objects == NOTHING
+        return nothing & ~self.ignored
 
 
 def judge(scene: Scene, iou: float) -> Verdicts:

@@ -21,6 +21,7 @@ from maskrcnn.config import DetectConfig, InputConfig, ModelConfig, Resize
 from maskrcnn.data.images import to_array
 from maskrcnn.engines.choice import choose, open_exported
 from maskrcnn.engines.compiled import CompiledEngine
+from maskrcnn.engines.eager import EagerEngine
 from maskrcnn.engines.engine import Engine
 from maskrcnn.engines.plain import PlainEngine
 from maskrcnn.errors import ConfigError, ImageError, InputError
@@ -29,7 +30,8 @@ from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.model.postprocess import Detections
 from maskrcnn.model.weights import build_filled
 from maskrcnn.ops.paste import PASTINGS
-from maskrcnn.ops.resize import padded_size, place, resize_image, target_size, to_tensor
+from maskrcnn.ops.resize import WAYS, padded_size, place, resize_image, target_size, to_tensor
+from maskrcnn.prediction.tracing import Origins, Trace, walk
 from maskrcnn.structures import Instances, Patches
 from maskrcnn.zoo.opening import open_weights
 
@@ -89,10 +91,7 @@ def to_instances(
     """
     found = int((detections.labels[i] >= 0).sum())
     pasting = PASTINGS[config.mask_head.paste]
-    end = OVERHANG[config.anchors.corners]
-    y, x = ((new - end) / max(old - end, 1) for new, old in zip(size_hw, resized_hw, strict=True))
-    scale, last = np.array([x, y, x, y], dtype=np.float32), np.array([0, 0, end, end], dtype=np.float32)
-    boxes = pasting.boxes((detections.boxes[i, :found].float().cpu().numpy() - last) * scale + last)
+    boxes = in_picture(detections.boxes[i, :found].float().cpu().numpy(), resized_hw, size_hw, config)
     patches = detections.masks[i, :found].float().cpu().numpy()
     instances = Instances(
         size_hw,
@@ -103,6 +102,16 @@ def to_instances(
         detections.scores[i, :found].float().cpu().numpy(),
     )
     return instances[pasting.kept(boxes)]
+
+
+def in_picture(
+    boxes: NDArray[np.float32], resized_hw: tuple[int, int], size_hw: tuple[int, int], config: ModelConfig
+) -> NDArray[np.float32]:
+    """Bring boxes (N, 4) of the resized picture into the pixels of the one that came in; arguments as above."""
+    end = OVERHANG[config.anchors.corners]
+    y, x = ((new - end) / max(old - end, 1) for new, old in zip(size_hw, resized_hw, strict=True))
+    scale, last = np.array([x, y, x, y], dtype=np.float32), np.array([0, 0, end, end], dtype=np.float32)
+    return PASTINGS[config.mask_head.paste].boxes((boxes - last) * scale + last)
 
 
 class Predictor:
@@ -197,16 +206,50 @@ class Predictor:
         other.config = self.config.change(detect=self.config.detect.change(class_thresholds=()))
         return other
 
+    def trace(self, image: Picture) -> Trace:
+        """Find the objects of a picture and keep every stage of its way through the network.
+
+        The stages hold all tensors, some hundred MB for a large picture.
+
+        Args:
+            image: As of `predict`.
+
+        Raises:
+            ImageError: The picture can't be read, or its bands are not those of the model.
+            InputError: The model was exported, and its stages can't be called.
+        """
+        network = self.engine.prepared if isinstance(self.engine, EagerEngine) else self.model
+        picture = prepare(image, self.config.input)
+        images, resized_hw = (each.to(self.device) for each in self._pad([picture]))
+        stages, origins, detections = walk(network, images, resized_hw)
+        h, w = picture.pixels.shape[1:]
+        instances = to_instances(detections, 0, (h, w), picture.size_hw, self.config)
+        boxes = detections.boxes[0, : len(origins.proposal)].float().cpu().numpy()
+        kept = PASTINGS[self.config.mask_head.paste].kept(in_picture(boxes, (h, w), picture.size_hw, self.config))
+        way, (H, W) = WAYS[self.config.input.resize], images.shape[2:]
+        return Trace(
+            stages,
+            Origins(*(each[kept] for each in origins)),
+            instances,
+            (h, w),
+            (H, W),
+            (way.before(H - h), way.before(W - w)),
+        )
+
     def _run(self, pictures: Sequence[Prepared]) -> Detections:
+        images, size_hw = self._pad(pictures)
+        found = self.engine(images, size_hw)
+        return Detections(*(each.cpu() for each in found))  # the one place that waits for the device
+
+    def _pad(self, pictures: Sequence[Prepared]) -> tuple[Tensor, Tensor]:
+        """Put pictures of one padded size into a batch: images (B, bands, H, W) and their sizes (B, 2)."""
         H, W = _padded(pictures[0], self.config.input)
         size = (len(pictures), self.config.input.bands, H, W)
         pinned = self.device.type == "cuda"  # else the copy to the device waits
         images = torch.zeros(size, dtype=pictures[0].pixels.dtype, pin_memory=pinned)
         for image, (pixels, _) in zip(images, pictures, strict=True):
             place(pixels, image, self.config.input.resize)
-        size_hw = torch.tensor([pixels.shape[1:] for pixels, _ in pictures])
-        found = self.engine(images, size_hw)
-        return Detections(*(each.cpu() for each in found))  # the one place that waits for the device
+        return images, torch.tensor([pixels.shape[1:] for pixels, _ in pictures])
 
     def warm_up(self, size_hw: tuple[int, int] | None = None, batch: int = 1) -> float:
         """Run once on black, so that what is planned or compiled on a first picture is done before it comes.
@@ -325,6 +368,8 @@ def load(
     exported = open_exported(Path(path), place, threads)
     if exported is not None:
         fixed = {"detections": detections, "proposals": proposals, "pre_nms": pre_nms, "resize": resize}
+        if exported.config.input.resize == "none":
+            fixed |= {"min_size": min_size, "max_size": max_size}
         _refuse(path, {**fixed, "backend": backend, "precision": precision})
         predictor = Predictor(exported)
         predictor.config = exported.config.change(

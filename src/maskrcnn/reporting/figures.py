@@ -6,8 +6,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from maskrcnn.draw.chart import Chart, layout
-from maskrcnn.draw.page import render
+from maskrcnn.draw.chart import Chart
+from maskrcnn.draw.page import figure
 from maskrcnn.files import make_folder, write_text
 
 
@@ -22,11 +22,6 @@ def write_figures(charts: Sequence[Chart], folder: Path) -> None:
         old.unlink()
     for chart in charts:
         write_text(folder / f"{file_name(chart.title)}.svg", figure(chart))
-
-
-def figure(chart: Chart) -> str:
-    """Draw a chart as an SVG that stands alone."""
-    return render("figure.svg", "maskrcnn.reporting", drawing=layout(chart))
 
 
 def file_name(title: str) -> str:

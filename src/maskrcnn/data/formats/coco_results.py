@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict, cast
 
@@ -15,7 +16,7 @@ import numpy as np
 
 from maskrcnn.data.formats.coco import encode_results
 from maskrcnn.errors import AnnotationError
-from maskrcnn.files import write_text
+from maskrcnn.files import replacing, write_text
 from maskrcnn.ops.rle import RLE, compress, decompress
 from maskrcnn.structures import Instances
 
@@ -202,6 +203,32 @@ def write_results(results: Iterable[Result], path: Path | str) -> None:
         OutputError: The file can't be written.
     """
     write_json(list(results), path)
+
+
+@contextmanager
+def writing_results(path: Path | None) -> Iterator[Callable[[Iterable[Result]], None]]:
+    """Give a function that takes results and writes them to a COCO results file, which is there when the block ends.
+
+    Args:
+        path: The file; nothing is written where there is none.
+
+    Raises:
+        OutputError: The file can't be written.
+    """
+    if path is None:
+        yield lambda _: None
+        return
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+        separator = "["
+
+        def write(results: Iterable[Result]) -> None:
+            nonlocal separator
+            for result in results:
+                file.write(separator + json.dumps(result, allow_nan=False, ensure_ascii=False))
+                separator = ", "
+
+        yield write
+        file.write("[]" if separator == "[" else "]")
 
 
 def write_json(values: Any, path: Path | str, indent: int | None = None) -> None:

@@ -146,6 +146,11 @@ def locate_raster(path: Path) -> Raster:
                 f"{path}: expected a georeferenced raster, got one without a {what}; outlines on a map need it",
                 code="F006",
             )
+        if source.transform.is_degenerate or not np.isfinite(source.transform).all():
+            raise AnnotationError(
+                f"{path}: expected pixels that cover a part of the map, got the transform {source.transform[:6]}",
+                code="F006",
+            )
         size_hw = source.height, source.width
         return Raster(path, size_hw, source.crs, source.transform, source.nodata, _is_plain(source))
 

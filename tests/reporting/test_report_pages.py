@@ -6,17 +6,15 @@ import dataclasses
 import re
 from html.parser import HTMLParser
 from pathlib import Path
-from xml.etree import ElementTree
 
 import pytest
 
 from maskrcnn.data.formats.coco_results import read_results
-from maskrcnn.draw.chart import Chart, Curve
+from maskrcnn.draw.chart import Chart
 from maskrcnn.draw.page import Headline, Share, Table
 from maskrcnn.errors import InputError
 from maskrcnn.model.weights import rewrite
 from maskrcnn.reporting import report
-from maskrcnn.reporting.figures import figure
 from maskrcnn.reporting.measuring import Found, keep, place_of
 from maskrcnn.reporting.one import Gallery, RunPage
 from maskrcnn.reporting.runs import read_runs, validation_of
@@ -197,11 +195,3 @@ def test_the_documentation_runs(make_run, monkeypatch: pytest.MonkeyPatch, tmp_p
 def test_numbers_out_of_range_are_refused(make_run) -> None:
     with pytest.raises(InputError, match="pictures: expected at least 0, got -1"):
         report(make_run().folder, pictures=-1)
-
-
-def test_a_figure_stands_alone() -> None:
-    text = figure(Chart("Losses <&>", "step", "loss", [Curve("sum", [0, 1], [2.0, 1.0], emphasis=True)]))
-    root = ElementTree.fromstring(text)
-    assert root.tag == "{http://www.w3.org/2000/svg}svg"
-    titles = [each.text for each in root.iter("{http://www.w3.org/2000/svg}title")]
-    assert titles[0] == "Losses <&>"
