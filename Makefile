@@ -3,6 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
+# the tests open every page in a browser; Debian's is fetched where that is allowed
+CHROMIUM := command -v chromium >/dev/null || command -v google-chrome >/dev/null || \
+	{ test "$$(id -u)" = 0 && apt-get -qq update && apt-get -qq install --no-install-recommends --yes chromium; }
+
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check fmt bench
 
@@ -23,6 +27,7 @@ demo: $(VENV)/ready ## Draw pictures, train, evaluate, predict, report: under fi
 	$(BIN)/maskrcnn demo --out demo
 
 test: $(VENV)/ready check ## Run the checks and every test.
+	@$(CHROMIUM) || echo "no Chromium: no page is opened in a browser" >&2
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4
 
 check: $(VENV)/ready ## Lint, types, floors.

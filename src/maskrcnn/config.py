@@ -21,6 +21,7 @@ Norm = Literal["frozen", "batch", "group"]
 HeadNorm = Literal["none", "batch", "group"]
 Resize = Literal["short_edge", "square", "centred_square", "centred", "none"]
 Sampling = Literal["antialias", "plain", "zero_edge"]
+LoggerName = Literal["tensorboard", "wandb", "mlflow"]
 Corners = Literal["exclusive", "inclusive"]
 Rounding = Literal["exact", "whole"]
 Ranking = Literal["level", "all"]
@@ -255,6 +256,8 @@ class DetectConfig(Settings):
 
     Attributes:
         score_threshold: Only detections above this probability are kept.
+        class_thresholds: One a class, where they were measured and stored: what people see of a class are detections
+            above this probability. Evaluation looks at the others too.
         choice: `every` class of a region may become a detection, or only its `best`, and only if that is no background.
         nms_iou: A detection that overlaps a better one of its class by more than this is dropped.
         detections: Detections a picture, at most.
@@ -263,6 +266,7 @@ class DetectConfig(Settings):
     """
 
     score_threshold: Probability = 0.05
+    class_thresholds: tuple[Probability, ...] = ()
     choice: Choice = "every"
     nms_iou: Probability = 0.5
     detections: Count = 100
@@ -297,6 +301,11 @@ class ModelConfig(Settings):
         repeated = sorted({name for name in self.classes if self.classes.count(name) > 1})
         if repeated:
             raise ValueError(f"classes: expected every name once, got {', '.join(repeated)} twice")
+        thresholds = len(self.detect.class_thresholds)
+        if thresholds not in (0, len(self.classes)):
+            raise ValueError(
+                f"detect.class_thresholds: expected none or {len(self.classes)}, one a class, got {thresholds}"
+            )
         return self
 
 
@@ -366,6 +375,7 @@ class TrainConfig(Settings):
         validate_every: Epochs between validations.
         patience: Validations without a better mask AP after which training stops; 0 never stops.
         checkpoint_minutes: Time between checkpoints inside an epoch.
+        loggers: Who is shown curves, weights and sample pictures while training: `tensorboard`, `wandb`, `mlflow`.
         augment: How pictures are varied.
     """
 
@@ -388,6 +398,7 @@ class TrainConfig(Settings):
     validate_every: Count = 1
     patience: Annotated[int, Field(ge=0)] = 0
     checkpoint_minutes: Positive = 5.0
+    loggers: tuple[LoggerName, ...] = ("tensorboard",)
     augment: AugmentConfig = AugmentConfig()
 
     @model_validator(mode="after")

@@ -22,17 +22,22 @@ CONTRACT = {
     "maskrcnn train": (
         "DATA --out --val --format --classes --weights --resume --preset --backbone --min-size --max-size --epochs "
         "--train-layers --stages --patience --batch --accumulate --learning-rate/--lr --precision --checkpointing "
-        "--compile --seed --accelerator --devices --nodes --workers --config --set"
+        "--compile --seed --accelerator --devices --nodes --workers --logger --config --set"
     ),
     "maskrcnn evaluate": (
         "[MODEL] DATA --out --results --measures --detections --bootstrap --against --format --classes "
         "--device --backend --precision --threads --batch --workers"
     ),
     "maskrcnn predict": (
-        "MODEL PICTURES --out --json --score --device --backend --precision --threads --batch --workers"
+        "MODEL PICTURES --out --json --score --style --device --backend --precision --threads --batch --workers"
     ),
     "maskrcnn export": "MODEL --to --out --takes --pictures --data --int8 --calibrate",
     "maskrcnn demo": "--out --seed",
+    "maskrcnn report": ("RUN --out --data --open --pictures --score --format --classes --device --batch --workers"),
+    "maskrcnn errors": "[MODEL] DATA --out --results --store --score --format --classes --device --batch --workers",
+    "maskrcnn inspect": (
+        "MODEL|DATA [PICTURE] --data --weights --out --open --score --format --classes --device --threads"
+    ),
     "maskrcnn data": "",
     "maskrcnn data show": "DATA --out --open --count --seed --format --classes",
     "maskrcnn data doctor": "DATA --depth --json --out --fix --deleak --only --ignore --format",
@@ -66,6 +71,8 @@ DEFAULTS = {
     "maskrcnn predict": {"json_lines": False, "score": None, "batch": 1, "workers": 0},
     "maskrcnn export": {"takes": "network", "pictures": None, "data_": None, "int8": False, "calibrate": None},
     "maskrcnn demo": {"seed": 0},
+    "maskrcnn report": {"out": None, "data_": None, "open_": False, "pictures": 100, "score": None, "batch": 1},
+    "maskrcnn inspect": {"data": None, "weights": False, "out": None, "open_": False, "score": None},
     "maskrcnn data show": {"out": None, "open_": False, "count": 24, "seed": 0, "format_": None},
     "maskrcnn data doctor": {"depth": "pixels", "json_": False, "only": "", "ignore": "", "format_": None},
     "maskrcnn data convert": {"tolerance": 0.0, "pictures": "copy", "from_": None},
@@ -117,11 +124,12 @@ def test_every_command_and_option_is_documented(path: str) -> None:
 
 def test_choices_are_those_of_the_settings() -> None:
     from maskrcnn.cli import app as module_app  # the Typer object; its module holds the choices
-    from maskrcnn.cli.app import Arithmetic, Backbone, Layers, Precision, Preset, Takes, Target
+    from maskrcnn.cli.app import Arithmetic, Backbone, Layers, Precision, Preset, StyleName, Takes, Target
     from maskrcnn.cli.data.convert import Format, Pictures
     from maskrcnn.cli.data.crop import Empty
     from maskrcnn.cli.data.synth import Kind, Layout
     from maskrcnn.data import tiles
+    from maskrcnn.draw.styles import STYLES
     from maskrcnn.engines.choice import AUTO, PRECISIONS
     from maskrcnn.engines.graphs import metadata
     from maskrcnn.export import FORMATS
@@ -134,6 +142,7 @@ def test_choices_are_those_of_the_settings() -> None:
     assert set(get_args(Preset)) == set(PRESETS)
     assert set(get_args(Target)) == set(FORMATS)
     assert get_args(Takes) == get_args(metadata.Takes)
+    assert get_args(StyleName) == tuple(STYLES)
     assert set(get_args(Kind)) == set(KINDS)
     assert set(get_args(Layout)) == set(LAYOUTS)
     assert set(get_args(Format)) == set(WRITERS)
@@ -153,7 +162,7 @@ def example_lines(path: str) -> list[list[str]]:
         *("maskrcnn", "maskrcnn train", "maskrcnn evaluate", "maskrcnn predict"),
         *("maskrcnn data show", "maskrcnn data convert", "maskrcnn data split", "maskrcnn data merge"),
         *("maskrcnn data sample", "maskrcnn data crop", "maskrcnn data compose", "maskrcnn data synth"),
-        "maskrcnn data doctor",
+        *("maskrcnn data doctor", "maskrcnn report"),
         *("maskrcnn weights list", "maskrcnn weights info", "maskrcnn weights convert"),
     ],
 )

@@ -4,6 +4,7 @@ import json
 import math
 import pickle
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -291,7 +292,7 @@ def test_one_file_for_several_rasters(folder: Path) -> None:
     assert dense(dataset, 0).sum() == dense(dataset, 1).sum() == 80
     assert [str(left).split(": ", 1)[1] for left in dataset.left_out] == [
         "every feature of c.tif: left out: all of them lie elsewhere, so nothing says what is on it",
-        "feature 1 of 2 rasters: left out: it lies outside",
+        "feature 1 of 2 rasters: left out: nothing of it lies inside",
     ]
 
 
@@ -373,6 +374,35 @@ def test_files_that_do_not_say_where_they_are(folder: Path) -> None:
     save_raster(folder / "a.tif", crs=None)
     with pytest.raises(AnnotationError, match="expected a georeferenced raster, got one without a coordinate ref"):
         open_dataset(folder)
+
+
+def test_a_raster_whose_pixels_have_no_area_is_refused(folder: Path) -> None:
+    save(folder / "a.geojson", feature(polygon(square(3, 4, 9, 9))))
+    save_raster(folder / "a.tif", transform=rasterio.Affine(1e-309, 0, 500000, 0, -1e-312, 5000000))
+    with pytest.raises(AnnotationError, match="expected pixels that cover a part of the map") as error:
+        open_dataset(folder)
+    assert error.value.code == "F006"
+
+
+def test_a_hole_that_reaches_far_beyond_its_outline_is_cut(folder: Path) -> None:
+    ring = square(3, 4, 9, 9)
+    far = [on_map([corner])[0] for corner in ((6.0, 4.0), (9.0, 4.0), (9.0, 1e9), (6.0, 4.0))]
+    outline = polygon(ring)
+    outline["coordinates"] = [*outline["coordinates"], far]
+    save(folder / "a.geojson", feature(outline))
+    started = time.process_time()
+    assert (dense(open_dataset(folder)) == full(3, 4, 6, 9)).all()  # its left side is almost upright
+    assert time.process_time() - started < 5
+
+
+def test_an_outline_of_which_a_far_hole_leaves_nothing_is_named(folder: Path) -> None:
+    outline = polygon(square(3, 4, 9, 9))
+    everything = [on_map([corner])[0] for corner in ((-1e6, -1e6), (1e6, -1e6), (1e6, 1e6), (-1e6, 1e6), (-1e6, -1e6))]
+    outline["coordinates"] = [*outline["coordinates"], everything]
+    save(folder / "a.geojson", feature(outline), feature(polygon(square(3, 4, 9, 9))))
+    dataset = open_dataset(folder)
+    assert len(dataset[0].instances) == 1
+    assert "nothing of it lies inside" in str(dataset.left_out[0])
 
 
 # ---- broken files

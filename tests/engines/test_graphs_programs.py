@@ -8,17 +8,21 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pytest
 import torch
 from lively import lively
 from torch import nn
 
 import maskrcnn
+from maskrcnn.config import ModelConfig
 from maskrcnn.engines.choice import open_exported
 from maskrcnn.engines.graphs.metadata import About
 from maskrcnn.engines.graphs.programs import open_pt2, open_torchscript, operators_of, write_pt2, write_torchscript
-from maskrcnn.errors import WeightsError
-from maskrcnn.model.mask_rcnn import MaskRCNN
+from maskrcnn.errors import InputError, WeightsError
+from maskrcnn.export.parity import compare
+from maskrcnn.model.mask_rcnn import MaskRCNN, build
+from maskrcnn.prediction import Predictor
 
 
 class Kind(NamedTuple):
@@ -77,6 +81,30 @@ def test_it_gives_what_the_model_gives(written: tuple[Kind, Path], lively_model:
         assert (found.masks[:, :slots] - wanted.masks).abs().max() < 1e-3
     nothing = engine(torch.zeros(1, 3, 64, 64), torch.zeros(1, 2, dtype=torch.int64))
     assert (nothing.labels == -1).all()
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+def test_whole_pictures_are_resized_inside(kind: Kind, lively_model: MaskRCNN, tmp_path: Path) -> None:
+    path = tmp_path / f"whole{kind.suffix}"
+    kind.write(lively_model, About(lively_model.config, "uint8"), path)
+    engine = open_exported(path, torch.device("cpu"))
+    assert engine is not None
+    rng = np.random.default_rng(0)
+    pictures = [rng.integers(0, 256, (*size_hw, 3), dtype=np.uint8) for size_hw in ((37, 111), (300, 200))]
+    wanted, found = (
+        [predictor.predict(each) for each in pictures] for predictor in (Predictor(lively_model), Predictor(engine))
+    )
+    same = compare(wanted, found)
+    assert same.matched == same.found > 0
+    assert same.score < 1e-4
+    assert same.box < 0.05
+
+
+def test_an_exported_program_cannot_round_half_to_even(tiny: ModelConfig, tmp_path: Path) -> None:
+    config = tiny.change(input=tiny.input.change(resize="centred_square", sampling="zero_edge"))
+    with pytest.raises(InputError, match=r"m\.pt2: expected takes network, got uint8: .* onnx can"):
+        write_pt2(build(config), About(config, "uint8"), tmp_path / "m.pt2")
+    assert not list(tmp_path.iterdir())
 
 
 def test_it_loads_without_this_package(written: tuple[Kind, Path]) -> None:

@@ -98,7 +98,7 @@ def test_a_model_is_written_once(model: MaskRCNN, tmp_path: Path, monkeypatch: p
         path.parent.mkdir(parents=True)
         path.write_bytes(graph.with_suffix(".onnx").read_bytes())
 
-    monkeypatch.setattr(openvino.onnx_file, "write_onnx", write)
+    monkeypatch.setattr("maskrcnn.engines.graphs.onnx_file.write_onnx", write)
     for _ in range(2):
         assert openvino.make(model, "fp32", CPU, 1).precision == "fp32"
     assert len(written) == 1
@@ -142,7 +142,7 @@ def _example() -> str:
 
 
 def test_openvino_alone_finds_what_we_predict(model: MaskRCNN, whole: Path, tmp_path: Path) -> None:
-    pixels = np.random.default_rng(0).integers(0, 256, (64, 96, 3), dtype=np.uint8)  # the size that it is resized to
+    pixels = np.random.default_rng(0).integers(0, 256, (75, 110, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(tmp_path / "photo.png")
     program = _example() + (
         "\nimport sys\nassert not {'torch', 'maskrcnn'} & set(sys.modules)\n"

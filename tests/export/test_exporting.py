@@ -11,7 +11,7 @@ import torch
 from maskrcnn.cli import main
 from maskrcnn.config import BackboneConfig, DetectConfig, ModelConfig, PyramidConfig
 from maskrcnn.data.synth import synthesise
-from maskrcnn.errors import InputError
+from maskrcnn.errors import ImageError, InputError
 from maskrcnn.export import FORMATS, export
 from maskrcnn.model.mask_rcnn import MaskRCNN, build
 from maskrcnn.model.weights import save
@@ -66,6 +66,8 @@ def test_a_name_that_does_not_fit_is_refused(tiny_model: MaskRCNN, tmp_path: Pat
         export(tiny_model, tmp_path / "model.tflite", to="tflite")
     with pytest.raises(InputError, match="to: expected onnx or openvino for 8 bits, got pt2"):
         export(tiny_model, tmp_path / "model.pt2", to="pt2", calibrate=tmp_path)
+    with pytest.raises(ImageError, match="expected pictures"):
+        export(tiny_model, tmp_path / "model.onnx", calibrate=tmp_path)
     assert not list(tmp_path.iterdir())
 
 

@@ -3,7 +3,7 @@ from typing import Any
 import torch
 
 from maskrcnn.config import DetectConfig
-from maskrcnn.model.postprocess import CHOICES, select
+from maskrcnn.model.postprocess import CHOICES, rank, suppress, take
 from maskrcnn.ops.nms import nms
 
 A, B, C = (0.0, 0.0, 10.0, 10.0), (0.0, 0.0, 10.0, 9.0), (50.0, 50.0, 60.0, 60.0)
@@ -15,7 +15,8 @@ def run(
     given = torch.tensor([probabilities])
     flags = torch.tensor([valid or [True] * given.shape[1]])
     config = DetectConfig(detections=5, score_threshold=0.1).change(**changes)
-    found = select(given, boxes, flags, config, nms)
+    candidates = rank(given, boxes, flags, config)
+    found = take(candidates, suppress(candidates, config, nms))
     n = int((found[2] >= 0).sum())
     return [t[0, :n].tolist() for t in found], found
 

@@ -49,11 +49,16 @@ def order_of(boxes: Floats, scores: Floats, expected: Floats, pixels: float = PI
 
 
 def assert_same_instances(
-    found: Instances, boxes: Floats, scores: Floats, labels: NDArray[np.integer], masks: NDArray[np.bool_]
+    found: Instances,
+    boxes: Floats,
+    scores: Floats,
+    labels: NDArray[np.integer],
+    masks: NDArray[np.bool_],
+    score_tolerance: float = SCORES,
 ) -> None:
     """Compare results in the picture that came in."""
     found = found[order_of(found.boxes, found.scores, boxes)]
-    assert np.abs(found.scores - scores).max() <= SCORES
+    assert np.abs(found.scores - scores).max() <= score_tolerance
     assert np.array_equal(found.labels, labels)
     assert found.masks is not None
     differing = (found.masks.dense() != masks).sum()

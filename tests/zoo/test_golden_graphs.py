@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from stages import assert_same_instances, load_module, pad
+from stages import SCORES, assert_same_instances, load_module, pad
 from test_golden_matterport import make, their_results
 from test_golden_outputs import GOLDEN, _weights, _written
 
@@ -70,12 +70,18 @@ def test_whole_picture_of_matterport(matterport: Predictor) -> None:
     assert_same_instances(matterport.predict(single["image"]), *their_results(single, ""))
 
 
-TINY = pytest.param(
-    "tiny", marks=pytest.mark.xfail(strict=True, reason="0.0016 of a score off, as the model in PyTorch is")
+@pytest.mark.parametrize(
+    ("name", "score_tolerance"),
+    [
+        ("down_tall", SCORES),
+        ("exact", SCORES),
+        # four times as large: exact values are whole numbers, and the last bit of their resizing library decides
+        # which it cuts down to: one grey level in 918 of 122880 values. With their pixels `tiny` is within SCORES too.
+        ("tiny", 2e-3),
+        ("wide", SCORES),
+    ],
 )
-
-
-@pytest.mark.parametrize("name", ["down_tall", "exact", TINY, "wide"])
-def test_whole_pictures_of_matterports_sizes(matterport: Predictor, name: str) -> None:
+def test_whole_pictures_of_matterports_sizes(matterport: Predictor, name: str, score_tolerance: float) -> None:
     cases = np.load(GOLDEN / "matterport/detect_cases.npz")
-    assert_same_instances(matterport.predict(cases[f"{name}_image"]), *their_results(cases, f"{name}_"))
+    found = matterport.predict(cases[f"{name}_image"])
+    assert_same_instances(found, *their_results(cases, f"{name}_"), score_tolerance=score_tolerance)

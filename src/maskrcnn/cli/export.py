@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from maskrcnn.cli.words import progress, say
+from maskrcnn.cli.words import progress_of_stages, say
 from maskrcnn.data import open_dataset
 from maskrcnn.data.images import list_images
 from maskrcnn.engines.graphs.metadata import Takes
@@ -20,7 +20,7 @@ def run_export(
     model: str, out: Path, to: str, takes: Takes, pictures: Sequence[str], data: Path | None, calibrate: Path | None
 ) -> None:
     """Write the file, show how well it agrees, and say where both are."""
-    with progress("exporting") as advance:
+    with progress_of_stages("exporting") as advance:
         report = export(
             model,
             out,
@@ -29,7 +29,7 @@ def run_export(
             calibrate=calibrate,
             pictures=list_images(pictures) if pictures else (),
             data=None if data is None else open_dataset(data),
-            progress=lambda what, done, total: advance(done, total),  # noqa: ARG005  # the bar has one title
+            progress=advance,
         )
     Console(file=sys.stdout, width=None if sys.stdout.isatty() else 120, highlight=False).print(report.table())
     for note in report.notes:

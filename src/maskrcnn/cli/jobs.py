@@ -11,15 +11,14 @@ from typing import NamedTuple
 
 from rich.console import Console
 
-from maskrcnn.cli.opening import Wanted, describe, open_chosen
+from maskrcnn.cli.opening import Wanted, describe, open_chosen, open_results
 from maskrcnn.cli.running import Running
 from maskrcnn.cli.words import count_of, give, progress, say
-from maskrcnn.data import open_dataset
-from maskrcnn.data.classes import choose
 from maskrcnn.data.dataset import Dataset
-from maskrcnn.data.formats.coco_results import Result, read_results, rename_categories, to_coco_results
+from maskrcnn.data.formats.coco_results import Result, read_results, to_coco_results
 from maskrcnn.data.images import list_images
-from maskrcnn.errors import InputError, MaskRCNNError
+from maskrcnn.draw.styles import STYLES
+from maskrcnn.errors import InputError, MaskRCNNError, few
 from maskrcnn.evaluation.bootstrap import SAMPLES, compare, intervals
 from maskrcnn.evaluation.choosing import choose_measures
 from maskrcnn.evaluation.coco import Metrics, class_table, sentences, table, write
@@ -166,13 +165,7 @@ def run_evaluation_of_results(
     if len(paths) != 1:
         raise InputError(f"evaluate: expected DATA alone beside --results, got {_listed(paths)}")
     choose_measures(asked.measures, asked.limits)
-    dataset = open_dataset(paths[0], format=wanted.format, pictures="optional")
-    found = read_results(results)
-    if wanted.classes is not None:
-        choice = choose(dataset, wanted.classes)
-        say(choice.report(dataset))
-        found = rename_categories(found, choice.category_ids(dataset), dataset.category_ids, str(results))
-        dataset = choice.apply(dataset)
+    dataset, found = open_results(paths[0], results, wanted)
     if out is not None:
         make_folder(out)
     describe(dataset)
@@ -205,6 +198,7 @@ def run_prediction(
     out: Path,
     lines: Lines,
     score: float | None,
+    style: str,
     running: Running,
     batch: int,
     workers: int,
@@ -212,10 +206,11 @@ def run_prediction(
     """Predict, print an object a line, and return 1 if a picture was broken."""
     files = list_images(pictures)
     predictor = running.load(model, score)
-    shown = SHOWN if score is None else score
+    stored = predictor.config.detect.class_thresholds
+    shown = score if score is not None else 0.0 if stored else SHOWN
     broken = objects = more = 0
     with progress("predicting", beside=sys.stdout) as advance:
-        outcomes = predict_folder(predictor, files, out, shown=shown, batch=batch, workers=workers)
+        outcomes = predict_folder(predictor, files, out, shown=shown, style=STYLES[style], batch=batch, workers=workers)
         for done, (path, found) in enumerate(outcomes, 1):
             if isinstance(found, MaskRCNNError):
                 broken += 1
@@ -227,8 +222,11 @@ def run_prediction(
                 give(lines(path, clear))
             advance(done, len(files))
     hint = f"; {more} less probable ones are in predictions.json too" if more else ""
-    clear_words = f"{count_of(objects, 'object')} with a probability of at least {shown:g}"
-    say(f"{count_of(len(files), 'picture')}, {clear_words}{hint}")
+    above = f"of at least {shown:g}"
+    if stored:
+        named = [f"{name} {value:.2f}" for name, value in zip(predictor.class_names, stored, strict=True)]
+        above = f"above the thresholds that the model file states ({few(named, 5)}); --score sets another"
+    say(f"{count_of(len(files), 'picture')}, {count_of(objects, 'object')} with a probability {above}{hint}")
     if broken:
         say(f"{count_of(broken, 'picture')} broken, named above and in {out / 'pictures.json'}")
     say(f"overlays and predictions.json in {out}")

@@ -9,6 +9,7 @@ from maskrcnn.cli.words import count_of, say
 from maskrcnn.data import open_dataset
 from maskrcnn.data.classes import choose
 from maskrcnn.data.dataset import Dataset
+from maskrcnn.data.formats.coco_results import Result, read_results, rename_categories
 from maskrcnn.data.formats.reading import Pictures
 
 _MOST_LEFT_OUT = 5
@@ -38,6 +39,22 @@ def open_chosen(path: Path, wanted: Wanted, pictures: Pictures = "required") -> 
         say(choice.report(dataset))
         dataset = choice.apply(dataset)
     return dataset
+
+
+def open_results(path: str, results: Path, wanted: Wanted) -> tuple[Dataset, list[Result]]:
+    """Open a data set, whose pictures need not be there, and results for it; the options hold for both.
+
+    Raises:
+        MaskRCNNError: One can't be read, or a class is not there.
+    """
+    dataset = open_dataset(path, format=wanted.format, pictures="optional")
+    found = read_results(results)
+    if wanted.classes is not None:
+        choice = choose(dataset, wanted.classes)
+        say(choice.report(dataset))
+        found = rename_categories(found, choice.category_ids(dataset), dataset.category_ids, str(results))
+        dataset = choice.apply(dataset)
+    return dataset, found
 
 
 def describe(dataset: Dataset) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Protocol, TextIO
 
@@ -56,9 +57,16 @@ def progress(title: str, beside: TextIO | None = None) -> Iterator[Advance]:
         title: What is being done.
         beside: What the block prints data on; the bar gives way where that is a terminal too.
     """
+    with progress_of_stages(title, beside) as advance:
+        yield partial(advance, title)
+
+
+@contextmanager
+def progress_of_stages(title: str, beside: TextIO | None = None) -> Iterator[Callable[[str, int, int], None]]:
+    """Show a bar whose title changes with what is being done; arguments as of `progress`."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     hidden = not console.is_terminal or (beside is not None and beside.isatty())
     # redirected, what the block prints on stdout would come out on stderr
     with Progress(*columns, console=console, transient=True, disable=hidden, redirect_stdout=False) as bar:
         task = bar.add_task(title, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+        yield lambda what, done, total: bar.update(task, description=what, completed=done, total=total)

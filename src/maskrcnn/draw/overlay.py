@@ -42,30 +42,77 @@ def overlay(
         ImageError: The picture has another size than the instances say, or is no picture.
         InputError: The number of captions is not N.
     """
-    captions = names_and_scores(instances) if captions is None else captions
-    if len(captions) != len(instances):
-        raise InputError(f"captions: expected {len(instances)}, one an instance, got {len(captions)}")
+    words = captioned(instances, captions)
+    canvas = enlarged(image, instances, zoom)
+    known = palette(instances.class_names)
+    paint(canvas, instances, [known[label] for label in instances.labels], words, zoom)
+    return canvas
+
+
+def enlarged(image: NDArray[np.generic], instances: Instances, zoom: int = 1) -> Image.Image:
+    """Make a picture that can be drawn on.
+
+    Args:
+        image: (H, W, bands) or (H, W) of any dtype. The picture.
+        instances: What will be drawn on it.
+        zoom: How many times to enlarge it.
+
+    Raises:
+        ImageError: It has another size than the instances say, or is no picture.
+    """
     picture = displayable(image)
     if picture.shape[:2] != instances.size_hw:
         raise ImageError(
             f"picture: expected the instances' height and width {instances.size_hw}, got {picture.shape[:2]}"
         )
-    canvas = _enlarge(picture, zoom)
-    known = palette(instances.class_names)
-    colours = [known[label] for label in instances.labels]
+    canvas = Image.fromarray(picture)
+    h, w = picture.shape[:2]
+    return canvas.resize((w * zoom, h * zoom), Image.Resampling.BICUBIC) if zoom > 1 else canvas
+
+
+def paint(
+    canvas: Image.Image, instances: Instances, colours: Sequence[RGB], captions: Sequence[str], zoom: int = 1
+) -> None:
+    """Draw masks, boxes and labels on a picture, large objects first.
+
+    Args:
+        canvas: The picture of the instances, as `enlarged` makes it.
+        instances: What to draw. Crowds are hatched, with a dashed box.
+        colours: N colours.
+        captions: N texts, an empty one for no label.
+        zoom: How many times the picture was enlarged.
+    """
     width = line_width((canvas.height, canvas.width))
-    boxes = _pixel_boxes(instances.boxes * zoom, canvas.size)
-    order = np.argsort([(x1 - x2) * (y2 - y1) for x1, y1, x2, y2 in boxes], kind="stable").tolist()
+    boxes = pixel_boxes(instances.boxes * zoom, canvas.size)
+    order = large_first(boxes)
     for i in order:
         if instances.masks is not None:
-            bitmap = _enlarge_bitmap(instances.masks.crop(i), zoom)
+            bitmap = enlarge_bitmap(instances.masks.crop(i), zoom)
             _draw_mask(canvas, bitmap, colours[i], width, 4 * width if instances.crowd[i] else 0)
     pen = ImageDraw.Draw(canvas)
     for i in order:
         draw_box = _draw_dashed_box if instances.crowd[i] else _draw_box
         draw_box(pen, boxes[i], colours[i], max(width // 2, 1))
     draw_labels(canvas, captions, boxes, colours)
-    return canvas
+
+
+def captioned(instances: Instances, captions: Sequence[str] | None) -> Sequence[str]:
+    """Return the captions, or class names and probabilities where none are given.
+
+    Raises:
+        InputError: There is not one for each instance.
+    """
+    if captions is None:
+        return names_and_scores(instances)
+    if len(captions) != len(instances):
+        raise InputError(f"captions: expected {len(instances)}, one an instance, got {len(captions)}")
+    return captions
+
+
+def large_first(boxes: Sequence[PixelBox]) -> list[int]:
+    """Order N boxes so that small ones, drawn last, stay visible."""
+    order: list[int] = np.argsort([(x1 - x2) * (y2 - y1) for x1, y1, x2, y2 in boxes], kind="stable").tolist()
+    return order
 
 
 def names(instances: Instances) -> list[str]:
@@ -134,20 +181,15 @@ def _stretch(band: NDArray[np.generic]) -> NDArray[np.uint8]:
     return np.clip(scaled, 0, 255).round().astype(np.uint8)
 
 
-def _enlarge(picture: NDArray[np.uint8], zoom: int) -> Image.Image:
-    h, w = picture.shape[:2]
-    canvas = Image.fromarray(picture)
-    return canvas.resize((w * zoom, h * zoom), Image.Resampling.BICUBIC) if zoom > 1 else canvas
-
-
-def _enlarge_bitmap(bitmap: Bitmap, zoom: int) -> Bitmap:
+def enlarge_bitmap(bitmap: Bitmap, zoom: int) -> Bitmap:
+    """Make each pixel of a mask `zoom` by `zoom` of them."""
     x, y, pixels = bitmap
     if zoom == 1:
         return bitmap
     return Bitmap(x * zoom, y * zoom, pixels.repeat(zoom, axis=0).repeat(zoom, axis=1))
 
 
-def _pixel_boxes(boxes: NDArray[np.float32], size_wh: tuple[int, int]) -> list[PixelBox]:
+def pixel_boxes(boxes: NDArray[np.float32], size_wh: tuple[int, int]) -> list[PixelBox]:
     """Return the pixels x1, y1, x2, y2 (exclusive) that each box covers in the picture, at least one."""
     low = np.clip(np.floor(boxes[:, :2]), 0, np.subtract(size_wh, 1))
     high = np.clip(np.ceil(boxes[:, 2:]), low + 1, size_wh)

@@ -15,7 +15,7 @@ from torch import Tensor
 from maskrcnn.engines.engine import Backend, Engine
 from maskrcnn.engines.graphs import onnx_file
 from maskrcnn.engines.graphs.metadata import About
-from maskrcnn.engines.graphs.running import Graph, cached, engine_of
+from maskrcnn.engines.graphs.running import Graph, cached_onnx, engine_of
 from maskrcnn.errors import InputError, WeightsError
 from maskrcnn.model.mask_rcnn import MaskRCNN
 
@@ -80,13 +80,7 @@ def make(model: MaskRCNN, precision: str, device: torch.device, threads: int | N
         InputError: A library is missing, or the precision is int8, which needs pictures.
         OutputError: The cache can't be written.
     """
-    if precision == "int8":
-        raise InputError(
-            "precision: expected one that needs no pictures to measure on, got int8; "
-            "maskrcnn export MODEL --to onnx --int8 --calibrate DATA writes a file that computes so"
-        )
-    path = cached(model, precision, ".onnx", lambda place: onnx_file.write_onnx(model, About(model.config), place))
-    return open_graph(path, device, threads)
+    return open_graph(cached_onnx(model, NAME, precision), device, threads)
 
 
 def _engine(session: Any, about: About, device: torch.device) -> Engine:

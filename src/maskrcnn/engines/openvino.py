@@ -16,10 +16,9 @@ import torch
 from torch import Tensor
 
 from maskrcnn.engines.engine import Backend, Engine
-from maskrcnn.engines.graphs import onnx_file
 from maskrcnn.engines.graphs.capture import OUTPUTS
 from maskrcnn.engines.graphs.metadata import About, from_texts
-from maskrcnn.engines.graphs.running import Graph, cached, engine_of
+from maskrcnn.engines.graphs.running import Graph, cached_onnx, engine_of
 from maskrcnn.errors import InputError, WeightsError
 from maskrcnn.files import replacing
 from maskrcnn.machine import usable_cores
@@ -56,24 +55,10 @@ def _read(ov: Any, path: Path) -> Any:
     if path.suffix.lower() == ".xml" and not weights.is_file():
         raise WeightsError(f"{path}: expected its weights beside it, got no {weights.name}")
     try:
-        graph = ov.Core().read_model(path)
+        return ov.Core().read_model(path)
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1]
         raise WeightsError(f"{path}: expected an OpenVINO or ONNX file, got a broken one: {reason}") from None
-    if path.suffix.lower() != ".xml":
-        _state_boxes(graph)
-    return graph
-
-
-def _state_boxes(graph: Any) -> None:
-    """Say that suppression takes boxes of four numbers, which is forgotten where layers are joined in integers."""
-    opset = importlib.import_module("openvino.opset13")
-    for node in graph.get_ops():
-        if node.get_type_name() == "NonMaxSuppression":
-            boxes = node.input(0)
-            four = opset.reshape(boxes.get_source_output(), [0, -1, 4], special_zero=True)
-            boxes.replace_source_output(four.output(0))
-    graph.validate_nodes_and_infer_types()
 
 
 def _texts(graph: Any) -> dict[str, str]:
@@ -147,13 +132,7 @@ def make(model: MaskRCNN, precision: str, device: torch.device, threads: int | N
         InputError: A library is missing, this CPU does not have that precision, or it is int8, which needs pictures.
         OutputError: The cache can't be written.
     """
-    if precision == "int8":
-        raise InputError(
-            "precision: expected one that needs no pictures to measure on, got int8; "
-            "maskrcnn export MODEL --to openvino --int8 --calibrate DATA writes a file that computes so"
-        )
-    path = cached(model, "fp32", ".onnx", lambda place: onnx_file.write_onnx(model, About(model.config), place))
-    return open_graph(path, device, threads, precision)
+    return open_graph(cached_onnx(model, NAME, precision), device, threads, precision)
 
 
 def convert(onnx_path: Path, out: Path) -> None:

@@ -9,6 +9,7 @@ from maskrcnn.errors import InputError
 from maskrcnn.evaluation.averages import boundary, coco, mapping, sizes
 from maskrcnn.evaluation.bowl import DataScienceBowl, PoseBowl
 from maskrcnn.evaluation.counting import Measure
+from maskrcnn.evaluation.errors import TideErrors
 from maskrcnn.evaluation.kitti import Kitti
 from maskrcnn.evaluation.lvis import Lvis
 from maskrcnn.evaluation.proposals import ProposalRecall
@@ -55,6 +56,7 @@ MEASURES = {
     "sizes": _Entry(
         "AP and AR by size", lambda limits, figures: sizes(limits, figures or (32, 96)), "borders, 32 and 96", 99
     ),
+    "tide": _Entry("AP that classes of errors cost, as TIDE", lambda *_: TideErrors()),
     "proposals": _Entry("recall of the first stage's proposals; needs a model", lambda *_: ProposalRecall()),
 }
 

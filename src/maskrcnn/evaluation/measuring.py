@@ -225,7 +225,7 @@ def measure_results(
     if any(isinstance(measure, ProposalRecall) for measure in measures or ()):
         raise InputError("proposals: expected a model, whose first stage proposes boxes, got results alone")
     truth = truth_of(ground_truth)
-    _check(results, truth, source)
+    check_results(results, truth, source)
     evaluation = Evaluation(truth, measures, detections)
     records = by_picture(results)
     for done, image_id in enumerate(truth.sizes_hw, 1):
@@ -243,8 +243,12 @@ def truth_of(ground_truth: Dataset | Mapping[str, Any] | GroundTruth) -> GroundT
     return from_coco(ground_truth) if isinstance(ground_truth, Mapping) else from_dataset(ground_truth)
 
 
-def _check(results: Sequence[Result], truth: GroundTruth, source: str) -> None:
-    """Refuse records that do not belong to the data."""
+def check_results(results: Sequence[Result], truth: GroundTruth, source: str) -> None:
+    """Refuse records that do not belong to the data.
+
+    Raises:
+        AnnotationError: They name pictures or classes that it does not have, or a mask has another size.
+    """
     for key, known, what in (
         ("image_id", truth.sizes_hw.keys(), "pictures"),
         ("category_id", truth.names.keys(), "classes"),

@@ -74,7 +74,8 @@ def predict_dataset(
         ImageError: A picture can't be read.
     """
     paths = [dataset.path(i) for i in indices]
-    return strictly(predict_all(predictor, len(paths), paths.__getitem__, batch=batch, workers=workers))
+    every = predictor.with_every_score()
+    return strictly(predict_all(every, len(paths), paths.__getitem__, batch=batch, workers=workers))
 
 
 def results_of(found: Instances, image_id: int, category_ids: Sequence[int], known: Sequence[int]) -> list[Result]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +18,7 @@ from maskrcnn.engines.graphs import onnx_file, programs
 from maskrcnn.engines.graphs.metadata import About, Takes
 from maskrcnn.errors import InputError
 from maskrcnn.evaluation import evaluate
+from maskrcnn.export.calibration import find_pictures
 from maskrcnn.export.parity import Report, compare, run_both
 from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.model.weights import build_filled
@@ -138,9 +140,10 @@ def export(
     form = _format(to, target, takes, calibrate)
     advance = progress or (lambda *_: None)
     steps = 2 + (2 if data is not None else 0)
+    seen = None if calibrate is None else find_pictures(calibrate)
     network = _network(model)
     advance("writing", 0, steps)
-    _write(network, form, About(network.config, takes), target, calibrate)
+    notes = _write(network, form, About(network.config, takes), target, seen, advance)
     advance("comparing", 1, steps)
     engine = open_exported(target, torch.device("cpu"))
     assert engine is not None, "every format has a backend"
@@ -152,9 +155,9 @@ def export(
     after: Mapping[str, float | None] = {}
     if data is not None:
         advance("measuring the model", 2, steps)
-        before = evaluate(ours, data).values
+        before = evaluate(ours, data, progress=partial(advance, "measuring the model")).values
         advance("measuring the file", 3, steps)
-        after = evaluate(theirs, data).values
+        after = evaluate(theirs, data, progress=partial(advance, "measuring the file")).values
     contents = form.contents(target)
     report = Report(
         file=target.name,
@@ -169,7 +172,7 @@ def export(
         file_ms=ran.file_ms,
         model_ap=before,
         file_ap=after,
-        notes=_notes(same.found, bool(pictures)),
+        notes=(*notes, *_notes(same.found, bool(pictures))),
     )
     report.write(target.with_name(f"{target.name}.json"))
     advance("done", steps, steps)
@@ -198,16 +201,20 @@ def _network(model: str | Path | MaskRCNN | Predictor) -> MaskRCNN:
     return build_filled(weights.config, weights.tensors, str(model))
 
 
-def _write(network: MaskRCNN, form: Format, about: About, target: Path, calibrate: str | Path | Dataset | None) -> None:
-    if calibrate is None:
+def _write(
+    network: MaskRCNN, form: Format, about: About, target: Path, seen: Sequence[Path] | None, advance: Progress
+) -> tuple[str, ...]:
+    """Write the file, in 8 bits where pictures are given, and say what became of the layers."""
+    if seen is None:
         form.write(network, about, target)
-        return
+        return ()
     from maskrcnn.export.quantisation import quantise
 
     with tempfile.TemporaryDirectory() as folder:
         graph = Path(folder) / "model.onnx"
         onnx_file.write_onnx(network, about, graph)
-        quantise(graph, target, calibrate)
+        done = quantise(graph, target, seen, progress=advance)
+    return (f"{done.quantised} of {done.layers} layers compute in 8 bits; ranges from {done.pictures} pictures",)
 
 
 def _drawn(bands: int) -> list[Picture]:

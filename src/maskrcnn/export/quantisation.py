@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,19 +15,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from maskrcnn.data.dataset import Dataset
 from maskrcnn.engines import openvino
-from maskrcnn.engines.choice import open_exported
 from maskrcnn.engines.graphs.metadata import About, to_texts
 from maskrcnn.engines.graphs.onnx_file import read_about
 from maskrcnn.engines.onnx import open_session
 from maskrcnn.errors import InputError
-from maskrcnn.evaluation.coco import Metrics
-from maskrcnn.evaluation.run import evaluate
-from maskrcnn.export.calibration import Reader, find_pictures
+from maskrcnn.export.calibration import Reader
 from maskrcnn.export.integers import SCHEMES, Plan, Range, Writer, plan, watched
 from maskrcnn.files import replacing
-from maskrcnn.prediction.predictor import Predictor
 
 CPU = torch.device("cpu")
 Progress = Callable[[str, int, int], None]
@@ -43,8 +38,6 @@ class Quantised:
         layers: Convolutions and matrix products with weights.
         quantised: How many of them compute in 8 bits.
         kept: Names of the others.
-        before: AP and AR of the graph that came in, if a data set was given.
-        after: The same of the file.
     """
 
     path: Path
@@ -52,16 +45,13 @@ class Quantised:
     layers: int
     quantised: int
     kept: tuple[str, ...]
-    before: Metrics | None = None
-    after: Metrics | None = None
 
 
 def quantise(
     graph: Path,
     out: Path,
-    calibrate: str | Path | Dataset,
+    seen: Sequence[Path],
     *,
-    data: Dataset | None = None,
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> Quantised:
@@ -70,15 +60,13 @@ def quantise(
     Args:
         graph: A file that this package exported, fp32 `.onnx`.
         out: Where to: `.onnx`, or `.xml` for OpenVINO.
-        calibrate: Pictures to measure ranges on, of the kind that the model will see: a folder or pattern of
-            pictures, or annotated data. Some hundred are taken, always the same ones.
-        data: Annotated pictures to measure AP on, before and after.
+        seen: Pictures to measure ranges on, of the kind that the model will see; `find_pictures` chooses some.
         threads: To compute with; all cores by default.
         progress: Called with what is being done, steps done and steps in all.
 
     Raises:
-        ImageError: A picture can't be read, or there is none.
-        InputError: A library is missing, or the model does not know a class of the data.
+        ImageError: A picture can't be read.
+        InputError: A library is missing, or the graph computes in 8 bits already.
         WeightsError: The graph is not one that this package exported.
         OutputError: The file can't be written.
     """
@@ -89,15 +77,13 @@ def quantise(
     if about.precision != "fp32":
         raise InputError(f"{graph}: expected a graph in fp32, got one in {about.precision}")
     scheme, model = SCHEMES[out.suffix], onnx.load(graph)
-    reader = Reader(find_pictures(calibrate), about)
-    before = _measure(graph, data, threads, "AP before", progress)
+    reader = Reader(seen, about)
     chosen = plan(model, scheme)
     ranges = measure_ranges(model, chosen, reader, threads, progress)
     Writer(model, ranges, scheme).write(chosen)
     _write(model, about, out)
-    after = _measure(out, data, threads, "AP after", progress)
     kept = tuple(node.name for node in chosen.layers if all(node is not each for each in chosen.chosen))
-    return Quantised(out, len(reader), len(chosen.layers), len(chosen.chosen), kept, before, after)
+    return Quantised(out, len(reader), len(chosen.layers), len(chosen.chosen), kept)
 
 
 def _check_libraries(out: Path) -> None:
@@ -145,14 +131,3 @@ def _write(model: Any, about: About, out: Path) -> None:
             return
         with replacing(out) as temporary:
             temporary.write_bytes(path.read_bytes())
-
-
-def _measure(
-    path: Path, data: Dataset | None, threads: int | None, title: str, progress: Progress | None
-) -> Metrics | None:
-    if data is None:
-        return None
-    engine = open_exported(path, CPU, threads)
-    assert engine is not None, path  # both suffixes are those of a backend
-    advance = None if progress is None else lambda done, total: progress(title, done, total)
-    return evaluate(Predictor(engine), data, progress=advance)

@@ -19,11 +19,11 @@ from maskrcnn.model.frame import Frame
 from maskrcnn.model.losses import Loss, Losses, box_loss, class_loss, mask_loss
 from maskrcnn.model.mask_targets import covered_cells
 from maskrcnn.model.matching import Match, Samples, match, sample
-from maskrcnn.model.postprocess import CHOICES, Decoder, Detections, class_boxes, select
+from maskrcnn.model.postprocess import CHOICES, Candidates, Decoder, Detections, class_boxes, rank, suppress, take
 from maskrcnn.model.roi_heads import BODIES, BoxHead, BoxScores, MaskHead
 from maskrcnn.model.rpn import RPN, AnchorScores, Proposals, RPNHead
 from maskrcnn.ops.boxes import encode
-from maskrcnn.ops.nms import NMS, nms, nms_static
+from maskrcnn.ops.nms import NMS, Kept, nms, nms_static
 from maskrcnn.ops.resize import WAYS
 from maskrcnn.ops.roi_align import LEVEL_RULES, SAMPLERS, Table, assign_levels, build_table, roi_align
 from maskrcnn.structures import Batch
@@ -112,10 +112,7 @@ class MaskRCNN(nn.Module):
         features = self.features(images, size_hw)
         proposals = self.propose(features, size_hw)
         table = self.table(features)
-        boxes, scores, labels = self.detect(table, proposals, size_hw)
-        outside = self.frame.leave(boxes, self.frame.limits(size_hw, table.padded_hw))
-        outside = torch.where(labels[..., None] >= 0, outside, 0.0)
-        return Detections(outside, scores, labels, self.masks(table, boxes, labels))
+        return self.complete(table, self.detect(table, proposals, size_hw), size_hw)
 
     def features(self, images: Tensor, size_hw: Tensor) -> list[Tensor]:
         """Compute P2 to P6, five of (B, C, H/4, W/4) to (B, C, H/64, W/64) float; arguments as in `forward`."""
@@ -128,7 +125,7 @@ class MaskRCNN(nn.Module):
 
     def propose(self, features: Sequence[Tensor], size_hw: Tensor) -> Proposals:
         """Find boxes that may hold an object in P2 to P6; they and all that follow are boxes of `frame`."""
-        return self._proposals(self.rpn(features), self._anchors(features), features, size_hw)
+        return self._proposals(self.rpn(features), self.lay_anchors(features), features, size_hw)
 
     def pool(self, table: Table, boxes: Tensor, bins: int, sampling_ratio: int) -> Tensor:
         """Pool the regions of each picture, (B, R, 4) float, each on its level: (B·R, C, bins, bins) float."""
@@ -145,13 +142,33 @@ class MaskRCNN(nn.Module):
 
     def detect(self, table: Table, proposals: Proposals, size_hw: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Turn proposals into boxes (B, D, 4), scores (B, D) and labels (B, D) as in `Detections`, in `frame`."""
-        B = size_hw.shape[0]
-        scores = self.score(table, proposals.boxes)
-        probabilities = self.choice(scores.logits.softmax(dim=1)).reshape(B, -1, len(self.config.classes))
-        decoder = Decoder(self.box_head.std, self.config.delta_clamp)
         window = self.frame.limits(size_hw, table.padded_hw).picture
-        boxes = class_boxes(proposals, scores.deltas.reshape(B, -1, *scores.deltas.shape[1:]), window, decoder)
-        return select(probabilities, boxes, proposals.valid, self.config.detect, self._nms(probabilities))
+        candidates = self.rank(self.score(table, proposals.boxes), proposals, window)
+        return take(candidates, self.suppress(candidates))
+
+    def rank(self, scores: BoxScores, proposals: Proposals, window: Tensor) -> Candidates:
+        """Choose pairs of proposal and class that may become detections; their boxes are clipped to (B, 4) windows."""
+        B = window.shape[0]
+        probabilities = self.choice(scores.logits.softmax(dim=1)).reshape(B, -1, len(self.config.classes))
+        boxes = self.move(scores, proposals, window)
+        return rank(probabilities, boxes, proposals.valid, self.config.detect)
+
+    def move(self, scores: BoxScores, proposals: Proposals, window: Tensor) -> Tensor:
+        """Move every proposal as the box head says and clip it: (B, P, K or 1, 4) float32."""
+        decoder = Decoder(self.box_head.std, self.config.delta_clamp)
+        deltas = scores.deltas.reshape(window.shape[0], -1, *scores.deltas.shape[1:])
+        return class_boxes(proposals, deltas, window, decoder)
+
+    def suppress(self, candidates: Candidates) -> Kept:
+        """Keep the best candidates that no better one of their class overlaps."""
+        return suppress(candidates, self.config.detect, self._nms(candidates.boxes))
+
+    def complete(self, table: Table, found: tuple[Tensor, Tensor, Tensor], size_hw: Tensor) -> Detections:
+        """Draw the masks of what `detect` found and bring its boxes into the pixels of the pictures."""
+        boxes, scores, labels = found
+        outside = self.frame.leave(boxes, self.frame.limits(size_hw, table.padded_hw))
+        outside = torch.where(labels[..., None] >= 0, outside, 0.0)
+        return Detections(outside, scores, labels, self.masks(table, boxes, labels))
 
     def masks(self, table: Table, boxes: Tensor, labels: Tensor) -> Tensor:
         """Draw the mask of each detection: (B, D, M, M) float32 probabilities, 0 in an empty slot.
@@ -172,7 +189,7 @@ class MaskRCNN(nn.Module):
             `objectness`, `proposal_box`, `class`, `box`, `mask`, each a sum and a count.
         """
         features = self.features(batch.images, batch.size_hw)
-        anchors = self._anchors(features)
+        anchors = self.lay_anchors(features)
         scores: AnchorScores = self.rpn(features)
         proposals = self._proposals(scores, anchors, features, batch.size_hw)
         table = self.table(features)
@@ -255,7 +272,8 @@ class MaskRCNN(nn.Module):
         inner = [self.frame.enter(level) for level in anchors]
         return self.rpn.propose(scores, inner, self.frame.limits(size_hw, (H, W)).seen, self._nms(features[0]))
 
-    def _anchors(self, features: Sequence[Tensor]) -> list[Tensor]:
+    def lay_anchors(self, features: Sequence[Tensor]) -> list[Tensor]:
+        """Lay the anchors over P2 to P6: five of (H·W·A, 4) float32, in pixels of the padded picture."""
         anchors: list[Tensor] = self.anchors([(level.shape[2], level.shape[3]) for level in features])
         return anchors
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from maskrcnn.config import DetectConfig
 from maskrcnn.model.rpn import Proposals
 from maskrcnn.ops.boxes import clip, decode
-from maskrcnn.ops.nms import NMS
+from maskrcnn.ops.nms import NMS, Kept
 
 
 class Detections(NamedTuple):
@@ -66,20 +66,30 @@ def class_boxes(proposals: Proposals, deltas: Tensor, window: Tensor, decoder: D
     return clip(boxes.flatten(1, 2), window).view_as(boxes)
 
 
-def select(
-    probabilities: Tensor, boxes: Tensor, valid: Tensor, config: DetectConfig, nms: NMS
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Choose detections among all pairs of proposal and class: score, size, NMS a class, the best of all.
+class Candidates(NamedTuple):
+    """Pairs of proposal and class that may become detections, the best first.
+
+    Attributes:
+        boxes: (B, N, 4) float32.
+        scores: (B, N) float32 in [0, 1]. -1 for a pair that can't become one.
+        labels: (B, N) int64 in [0, K).
+        proposals: (B, N) int64 in [0, P).
+    """
+
+    boxes: Tensor
+    scores: Tensor
+    labels: Tensor
+    proposals: Tensor
+
+
+def rank(probabilities: Tensor, boxes: Tensor, valid: Tensor, config: DetectConfig) -> Candidates:
+    """Choose the best of all pairs of proposal and class by score and size.
 
     Args:
         probabilities: (B, P, K) float32 in [0, 1]. Of the foreground classes.
         boxes: (B, P, K or 1, 4) float32.
         valid: (B, P) bool. Proposals that exist.
         config: Thresholds and counts.
-        nms: Which way to suppress.
-
-    Returns:
-        boxes (B, D, 4), scores (B, D), labels (B, D), as in `Detections`; boxes where they were.
     """
     P, K = probabilities.shape[1:]
     side = boxes[..., 2:] - boxes[..., :2]
@@ -90,17 +100,30 @@ def select(
     label, proposal = top.indices % K, top.indices // K
     place = top.indices if boxes.shape[2] == K else proposal
     candidate = boxes.flatten(1, 2).gather(1, place[..., None].expand(-1, -1, 4))
-    kept = nms(
-        candidate,
-        top.values,
+    return Candidates(candidate, top.values, label, proposal)
+
+
+def suppress(candidates: Candidates, config: DetectConfig, nms: NMS) -> Kept:
+    """Drop candidates that better ones of their class overlap, and keep the best of all: D places among the N."""
+    return nms(
+        candidates.boxes,
+        candidates.scores,
         config.nms_iou,
-        valid=top.values >= 0,
-        limit=min(config.detections, candidate.shape[1]),
-        groups=label,
+        valid=candidates.scores >= 0,
+        limit=min(config.detections, candidates.boxes.shape[1]),
+        groups=candidates.labels,
     )
-    found = candidate.gather(1, kept.indices[..., None].expand(-1, -1, 4))
+
+
+def take(candidates: Candidates, kept: Kept) -> tuple[Tensor, Tensor, Tensor]:
+    """Make detections of the candidates that are kept.
+
+    Returns:
+        boxes (B, D, 4), scores (B, D), labels (B, D), as in `Detections`; boxes where they were.
+    """
+    found = candidates.boxes.gather(1, kept.indices[..., None].expand(-1, -1, 4))
     return (
         torch.where(kept.valid[..., None], found, 0.0),
-        torch.where(kept.valid, top.values.gather(1, kept.indices), 0.0),
-        torch.where(kept.valid, label.gather(1, kept.indices), -1),
+        torch.where(kept.valid, candidates.scores.gather(1, kept.indices), 0.0),
+        torch.where(kept.valid, candidates.labels.gather(1, kept.indices), -1),
     )

@@ -17,9 +17,9 @@ from torch.nn import functional as F
 
 from maskrcnn.config import ModelConfig, RPNConfig
 from maskrcnn.model.losses import Losses, box_loss, objectness_loss
-from maskrcnn.model.matching import adopt_orphans, match, sample
+from maskrcnn.model.matching import Match, Samples, adopt_orphans, match, sample
 from maskrcnn.ops.boxes import clip, decode, encode
-from maskrcnn.ops.nms import NMS
+from maskrcnn.ops.nms import NMS, Kept
 from maskrcnn.structures import Batch
 
 ANCHOR_STREAM = 0  # of the random numbers of a step
@@ -50,6 +50,31 @@ class Proposals(NamedTuple):
     boxes: Tensor
     logits: Tensor
     valid: Tensor
+
+
+class Candidates(NamedTuple):
+    """The best anchors of each level, moved; of `RPNConfig.ranking` "all" the best of all as one level.
+
+    Attributes:
+        boxes: (B, L, K, 4) float32 x1, y1, x2, y2. Inside what the network sees.
+        logits: (B, L, K) float32. Objectness.
+        valid: (B, L, K) bool. False for a box that is too small or not finite, and where a level has fewer.
+        anchors: L of (B, up to K) int64. Which anchor of its level each comes from.
+    """
+
+    boxes: Tensor
+    logits: Tensor
+    valid: Tensor
+    anchors: tuple[Tensor, ...]
+
+
+class Moved(NamedTuple):
+    """Of one level what `Candidates` has of all: boxes (B, K, 4), logits, valid and anchors (B, K)."""
+
+    boxes: Tensor
+    logits: Tensor
+    valid: Tensor
+    anchors: Tensor
 
 
 class SparseConv(nn.Conv2d):
@@ -166,40 +191,66 @@ class RPN(nn.Module):
             window: (B, 4) float32. What proposals are clipped to.
             nms: Which way to suppress.
         """
+        candidates = self.rank(scores, anchors, window)
+        return self.take(candidates, self.suppress(candidates, nms))
+
+    def rank(self, scores: AnchorScores, anchors: Sequence[Tensor], window: Tensor) -> Candidates:
+        """Take the best anchors of each level and move them; arguments as of `propose`."""
         scores, anchors = self.ranking.group(scores, anchors)
-        config = self.config
-        before, after = (
-            (config.pre_nms_train, config.proposals_train) if self.training else (config.pre_nms, config.proposals)
-        )
-        B, L = window.shape[0], len(anchors)
+        before = self.config.pre_nms_train if self.training else self.config.pre_nms
         best = [
             self._best(logits.float(), deltas.float(), level, window, before)
             for logits, deltas, level in zip(*scores, anchors, strict=True)
         ]
         width = max(level.boxes.shape[1] for level in best)
-        boxes = torch.stack([_pad(level.boxes, width) for level in best], dim=1)  # (B, L, K, 4)
-        logits = torch.stack([_pad(level.logits, width) for level in best], dim=1)
-        valid = torch.stack([_pad(level.valid, width) for level in best], dim=1)
+        return Candidates(
+            torch.stack([_pad(level.boxes, width) for level in best], dim=1),
+            torch.stack([_pad(level.logits, width) for level in best], dim=1),
+            torch.stack([_pad(level.valid, width) for level in best], dim=1),
+            tuple(level.anchors for level in best),
+        )
+
+    def suppress(self, candidates: Candidates, nms: NMS) -> Kept:
+        """Drop candidates that better ones of their level overlap: the best of all, by place among L·K."""
+        boxes, logits, valid, _ = candidates
+        B, L, width = logits.shape
+        after = self._wanted
         kept = nms(
             boxes.flatten(0, 1),
             logits.flatten(0, 1),
-            config.nms_iou,
+            self.config.nms_iou,
             valid=valid.flatten(0, 1),
             limit=min(after, width),
         )
         offset = torch.arange(L, device=boxes.device)[:, None] * width
         index = (kept.indices.view(B, L, -1) + offset).flatten(1)
-        found = _best_of_all(boxes.flatten(1, 2), logits.flatten(1), index, kept.valid.view(B, -1), after)
-        return found if self.training else self.ranking.complete(found, after)
+        there = kept.valid.view(B, -1)
+        score = logits.flatten(1).gather(1, index).masked_fill(~there, -torch.inf)
+        top = score.topk(min(after, score.shape[1]), dim=1)
+        return Kept(index.gather(1, top.indices), there.gather(1, top.indices))
 
-    def _best(self, logits: Tensor, deltas: Tensor, anchors: Tensor, window: Tensor, count: int) -> Proposals:
+    def take(self, candidates: Candidates, kept: Kept) -> Proposals:
+        """Make proposals of the candidates that are kept."""
+        boxes = candidates.boxes.flatten(1, 2).gather(1, kept.indices[..., None].expand(-1, -1, 4))
+        logits = candidates.logits.flatten(1).gather(1, kept.indices)
+        found = Proposals(
+            torch.where(kept.valid[..., None], boxes, 0.0), torch.where(kept.valid, logits, 0.0), kept.valid
+        )
+        return found if self.training else self.ranking.complete(found, self._wanted)
+
+    @property
+    def _wanted(self) -> int:
+        return self.config.proposals_train if self.training else self.config.proposals
+
+    def _best(self, logits: Tensor, deltas: Tensor, anchors: Tensor, window: Tensor, count: int) -> Moved:
         """Decode the best anchors of one level."""
         top = logits.topk(self._most(count, logits.shape[1]), dim=1)
         chosen = deltas.gather(1, top.indices[..., None].expand(-1, -1, 4))
         boxes = clip(decode(chosen, anchors[top.indices], self.unit, self.delta_clamp), window)
         side = boxes[..., 2:] - boxes[..., :2]
         large = (side >= self.config.min_side).all(dim=-1)
-        return Proposals(boxes, top.values, large & boxes.isfinite().all(dim=-1) & top.values.isfinite())
+        valid = large & boxes.isfinite().all(dim=-1) & top.values.isfinite()
+        return Moved(boxes, top.values, valid, top.indices)
 
     def _most(self, wanted: int, there: int) -> int:
         """Return how many anchors of a level are taken."""
@@ -217,49 +268,37 @@ class RPN(nn.Module):
             anchors: L of (H·W·A, 4) float32.
             batch: The pictures with their objects.
         """
-        config = self.config
         logits = torch.cat([level.float() for level in scores.logits], dim=1)
         deltas = torch.cat([level.float() for level in scores.deltas], dim=1)
-        boxes = torch.cat(list(anchors))[None]
-        matched = adopt_orphans(
-            match(
-                boxes,
-                batch.boxes,
-                batch.labels,
-                batch.ignored,
-                positive_iou=config.positive_iou,
-                negative_iou=config.negative_iou,
-                ignored_overlap=self.ignored_overlap,
-            ),
-            boxes,
-            batch.boxes,
-            batch.labels,
-        )
-        samples = sample(matched, batch.keys, ANCHOR_STREAM, config.samples, config.positive_fraction)
+        matched, samples = self.sample_anchors(anchors, batch)
         target = matched.target.gather(1, samples.indices)
         objects = batch.boxes.gather(1, target[..., None].expand(-1, -1, 4))
-        targets = encode(objects, boxes[0][samples.indices], self.unit)
+        targets = encode(objects, torch.cat(list(anchors))[samples.indices], self.unit)
         sampled = deltas.gather(1, samples.indices[..., None].expand(-1, -1, 4))
         return {
             "objectness": objectness_loss(logits.gather(1, samples.indices), samples.positive, samples.valid),
-            "proposal_box": box_loss(sampled, targets, samples.positive, samples.valid, config.beta),
+            "proposal_box": box_loss(sampled, targets, samples.positive, samples.valid, self.config.beta),
         }
+
+    @torch.no_grad()
+    def sample_anchors(self, anchors: Sequence[Tensor], batch: Batch) -> tuple[Match, Samples]:
+        """Choose the anchors to learn from: what each of all N overlaps, and the chosen S of them."""
+        config = self.config
+        boxes = torch.cat(list(anchors))[None]
+        matched = match(
+            boxes,
+            batch.boxes,
+            batch.labels,
+            batch.ignored,
+            positive_iou=config.positive_iou,
+            negative_iou=config.negative_iou,
+            ignored_overlap=self.ignored_overlap,
+        )
+        matched = adopt_orphans(matched, boxes, batch.boxes, batch.labels)
+        return matched, sample(matched, batch.keys, ANCHOR_STREAM, config.samples, config.positive_fraction)
 
 
 def _pad(values: Tensor, width: int) -> Tensor:
     """Lengthen the second dimension with zeros (False)."""
     missing = width - values.shape[1]
     return torch.cat([values, values.new_zeros(values.shape[0], missing, *values.shape[2:])], dim=1)
-
-
-def _best_of_all(boxes: Tensor, logits: Tensor, index: Tensor, valid: Tensor, count: int) -> Proposals:
-    """Keep the best survivors of all levels."""
-    score = logits.gather(1, index).masked_fill(~valid, -torch.inf)
-    top = score.topk(min(count, score.shape[1]), dim=1)
-    chosen = index.gather(1, top.indices)
-    kept = valid.gather(1, top.indices)
-    return Proposals(
-        torch.where(kept[..., None], boxes.gather(1, chosen[..., None].expand(-1, -1, 4)), 0.0),
-        torch.where(kept, top.values, 0.0),
-        kept,
-    )

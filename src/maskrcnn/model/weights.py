@@ -65,6 +65,23 @@ def save(model: MaskRCNN, path: Path, notes: Mapping[str, str] | None = None) ->
         temporary.write_bytes(to_bytes(tensors, header))
 
 
+def rewrite(path: Path, config: ModelConfig) -> None:
+    """Give a model file other settings beside the same weights, in one step.
+
+    Args:
+        path: A file that `save` wrote.
+        config: The settings; of a model with the same tensors.
+
+    Raises:
+        WeightsError: The file is missing, is not safetensors, or was not written by this package.
+        OutputError: It can't be written.
+    """
+    weights = read(path)
+    header = {**weights.metadata, "version": __version__, "config": config.model_dump_json()}
+    with replacing(path) as temporary:
+        temporary.write_bytes(to_bytes(weights.tensors, header))
+
+
 def read(path: Path) -> Weights:
     """Read a file that `save` wrote.
 

@@ -8,6 +8,7 @@ Letters: S rows (pictures, or pictures times levels), N boxes a row, D slots of 
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
@@ -131,103 +132,156 @@ def _collect(order: Tensor, kept: Tensor, limit: int) -> Kept:
     return Kept(index, slots < kept.sum(dim=1, keepdim=True))
 
 
-class _Row:
-    """The boxes of one row by falling score, on a CPU, where looking at values costs nothing.
+class _Room(threading.local):
+    """Memory for pairs that a thread keeps: fresh memory costs as much as the pairs."""
+
+    def __init__(self) -> None:
+        self.pairs = np.empty(2 * PAIRS_AT_ONCE, dtype=np.uint8)
+
+
+_ROOM = _Room()
+
+
+class _Row(NamedTuple):
+    """Boxes of one row by falling score, on a CPU, where looking at values costs nothing.
 
     Of all pairs few overlap much. Two boxes can only have an IoU above t where their centres lie within
     (1/t - 1) / 2 of a side of each other, along both axes. On a grid of bytes that is told quickly for all pairs, with
     some too many and none too few, and the IoU is computed for those that are left.
 
-    Args:
-        boxes: (N, 4) float.
-        threshold: Of the IoU.
+    Every call costs about as much as a thousand numbers, so what belongs together lies in one array.
+
+    Attributes:
+        sides: (5, N) float32. x1, y1, x2, y2 and area.
+        grid: (6, N) uint8. Where each centre lies, where those that its box may suppress begin, and how far they go;
+            x and y of each.
         groups: (N) int, or None.
     """
 
-    def __init__(self, boxes: Floats, threshold: float, groups: Indices | None) -> None:
-        self.corners = np.ascontiguousarray(boxes.T)
-        width, height = np.maximum(self.corners[2:] - self.corners[:2], 0)
-        self.area = width * height
-        self.groups = groups
-        self.threshold = threshold
-        self.place, self.begin, self.span = self._grid()
-        self.room = [np.empty(PAIRS_AT_ONCE, dtype=np.uint8) for _ in range(3)]  # small enough to be kept by malloc
+    sides: Floats
+    grid: Bytes
+    groups: Indices | None
 
-    def _grid(self) -> tuple[Bytes, Bytes, Bytes]:
-        """Return where each centre lies, (2, N), and where those that its box may suppress begin and how far they go.
+    def take(self, index: Indices) -> _Row:
+        """Return the boxes at some places."""
+        groups = None if self.groups is None else self.groups.take(index)
+        return _Row(self.sides.take(index, axis=1), self.grid.take(index, axis=1), groups)
 
-        Rounding keeps the order, so a centre within reach is in a cell within reach.
-        """
-        sides = self.corners.astype(np.float64)
-        at, reach = sides[:2] + sides[2:], np.maximum(sides[2:] - sides[:2], 0)  # both twice as large
-        first = at.min(axis=1, keepdims=True)
-        scale = CELLS / np.maximum(at.max(axis=1, keepdims=True) - first, LEAST)
-        at = (at - first) * scale
-        reach *= scale * (1 / max(self.threshold - HAIR, LEAST) - 1)
-        begin = np.maximum(at - reach, 0).astype(np.uint8)
-        end = np.minimum(at + reach, CELLS).astype(np.uint8)
-        return at.astype(np.uint8), begin, end - begin
+    def cut(self, part: slice) -> _Row:
+        """Return the boxes of a stretch."""
+        return _Row(self.sides[:, part], self.grid[:, part], None if self.groups is None else self.groups[part])
 
-    def near(self, first: Indices, second: Indices) -> Iterator[tuple[Indices, Indices]]:
-        """List the pairs whose centres are within reach, as positions in `first` and in `second`."""
-        begin, span = self.begin.take(first, axis=1)[:, :, None], self.span.take(first, axis=1)[:, :, None]
-        place = self.place.take(second, axis=1)
-        step = max(PAIRS_AT_ONCE // max(len(first), 1), 1)
-        for start in range(0, len(second), step):
-            here = place[:, start : start + step]
-            flat = self._within(here, begin, span)
-            i = flat // here.shape[1]
-            yield i, flat - i * here.shape[1] + start
 
-    def _within(self, place: Bytes, begin: Bytes, span: Bytes) -> Indices:
-        shape = (begin.shape[1], place.shape[1])
-        away, along_x, along_y = (part[: shape[0] * shape[1]].reshape(shape) for part in self.room)
-        for axis, within in enumerate((along_x, along_y)):
-            np.subtract(place[axis], begin[axis], out=away)  # below the begin it wraps round to a large number
-            np.less_equal(away, span[axis], out=within.view(np.bool_))
-        np.bitwise_and(along_x, along_y, out=along_x)
-        return along_x.view(np.bool_).ravel().nonzero()[0]
+def _lay_out(boxes: Floats, threshold: float, groups: Indices | None) -> _Row:
+    """Measure (N, 4) boxes."""
+    sides = np.empty((5, len(boxes)), dtype=np.float32)
+    corners = sides[:4]
+    corners[:] = boxes.T
+    extent = np.maximum(corners[2:] - corners[:2], 0)
+    np.multiply(extent[0], extent[1], out=sides[4])
+    return _Row(sides, _grid(corners, threshold), groups)
 
-    def hits(self, i: Indices, j: Indices) -> NDArray[np.bool_]:
-        """Say of pairs of boxes whether one would suppress the other; the IoU is computed as `iou` does."""
-        left, top, right, bottom = self.corners
-        shared = np.minimum(right.take(i), right.take(j))
-        shared -= np.maximum(left.take(i), left.take(j))
-        height = np.minimum(bottom.take(i), bottom.take(j))
-        height -= np.maximum(top.take(i), top.take(j))
-        shared = np.maximum(shared, 0) * np.maximum(height, 0)
-        union = self.area.take(i) + self.area.take(j) - shared
-        over: NDArray[np.bool_] = shared / np.maximum(union, TINY) > self.threshold
-        if self.groups is not None:
-            over &= self.groups.take(i) == self.groups.take(j)
-        return over
 
-    def settle(self, block: Indices) -> Indices:
-        """Decide box after box of a block: return those that stay."""
-        keep = bytearray(b"\1") * len(block)
-        for i, j in self.near(block, block):
-            later = i < j
-            i, j = i[later], j[later]
-            hit = self.hits(block.take(i), block.take(j))
-            for better, other in zip(i[hit].tolist(), j[hit].tolist(), strict=True):
-                if keep[better]:
-                    keep[other] = 0
-        return block[np.frombuffer(keep, dtype=np.bool_)]
+def _grid(corners: Floats, threshold: float) -> Bytes:
+    """Put (4, N) corners on the grid of `_Row`.
 
-    def survivors(self, block: int, limit: int) -> Indices:
-        """Return the positions of the boxes that stay, at most `limit`."""
-        left, kept, found, count = np.arange(len(self.area)), [], 0, block
-        while len(left) and found < limit:
-            here, rest = self.settle(left[:count]), left[count:]
-            kept.append(here)
-            found += len(here)
-            if len(rest):
-                alive = np.ones(len(rest), dtype=np.bool_)
-                for i, j in self.near(here, rest):
-                    alive[j[self.hits(here.take(i), rest.take(j))]] = False
-                rest = rest[alive]
-            left, count = rest, min(2 * count, 4 * block)
-        return np.concatenate(kept)[:limit]
+    Rounding keeps the order, so a centre within reach is in a cell within reach.
+    """
+    exact = corners.astype(np.float64)
+    at, reach = exact[:2] + exact[2:], np.maximum(exact[2:] - exact[:2], 0)  # both twice as large
+    first = at.min(axis=1, keepdims=True)
+    scale = CELLS / np.maximum(at.max(axis=1, keepdims=True) - first, LEAST)
+    at -= first
+    at *= scale
+    reach *= scale * (1 / max(threshold - HAIR, LEAST) - 1)
+    grid = np.empty((6, corners.shape[1]), dtype=np.uint8)
+    grid[:2] = at
+    grid[2:4] = np.maximum(at - reach, 0)
+    grid[4:] = np.minimum(at + reach, CELLS)
+    grid[4:] -= grid[2:4]
+    return grid
+
+
+def _near(first: _Row, second: _Row) -> Iterator[tuple[Indices, Indices]]:
+    """List the pairs whose centres are within reach, as places in `first` and in `second`."""
+    begin, span = first.grid[2:4, :, None], first.grid[4:, :, None]
+    n, m = first.grid.shape[1], second.grid.shape[1]
+    step = max(PAIRS_AT_ONCE // max(n, 1), 1)
+    for start in range(0, m, step):
+        place = second.grid[:2, None, start : start + step]
+        width = place.shape[2]
+        away = _ROOM.pairs[: 2 * n * width].reshape(2, n, width)
+        np.subtract(place, begin, out=away)  # below the begin it wraps round to a large number
+        within = away.view(np.bool_)
+        np.less_equal(away, span, out=within)
+        flat = np.logical_and(within[0], within[1], out=within[0]).ravel().nonzero()[0]
+        i = flat // width
+        flat -= i * width
+        flat += start
+        yield i, flat
+
+
+def _hits(first: _Row, i: Indices, second: _Row, j: Indices, threshold: float) -> NDArray[np.bool_]:
+    """Say of pairs of boxes whether one would suppress the other; the IoU is computed as `iou` does."""
+    one, other = first.sides.take(i, axis=1), second.sides.take(j, axis=1)
+    extent = np.minimum(one[2:4], other[2:4])
+    extent -= np.maximum(one[:2], other[:2])
+    np.maximum(extent, 0, out=extent)
+    shared = extent[0] * extent[1]
+    union = one[4] + other[4]
+    union -= shared
+    shared /= np.maximum(union, TINY, out=union)
+    over: NDArray[np.bool_] = shared > threshold
+    if first.groups is not None and second.groups is not None:
+        over &= first.groups.take(i) == second.groups.take(j)
+    return over
+
+
+def _settle(block: _Row, threshold: float) -> Indices:
+    """Decide box after box: return the places of those that stay."""
+    keep = bytearray(b"\1") * block.grid.shape[1]
+    for i, j in _near(block, block):
+        later = (i < j).nonzero()[0]
+        i, j = i.take(later), j.take(later)
+        hit = _hits(block, i, block, j, threshold).nonzero()[0]
+        for better, other in zip(i.take(hit).tolist(), j.take(hit).tolist(), strict=True):
+            if keep[better]:
+                keep[other] = 0
+    return np.frombuffer(keep, dtype=np.bool_).nonzero()[0]
+
+
+def _survivors(row: _Row, threshold: float, block: int, limit: int) -> Indices:
+    """Return the places of the boxes that stay, at most `limit`."""
+    left, kept, found, count = np.arange(row.grid.shape[1]), [], 0, block
+    while found < limit:
+        here = row.cut(slice(count))
+        stays = _settle(here, threshold)
+        kept.append(left.take(stays))
+        found += len(stays)
+        if count >= len(left):
+            break
+        better, rest = here.take(stays), row.cut(slice(count, None))
+        alive = np.ones(len(left) - count, dtype=np.bool_)
+        for i, j in _near(better, rest):
+            alive[j[_hits(better, i, rest, j, threshold)]] = False
+        stays = alive.nonzero()[0]
+        left, row = left[count:].take(stays), rest.take(stays)
+        count = 4 * block if len(left) <= 4 * block else min(2 * count, 4 * block)
+    return np.concatenate(kept)[:limit]
+
+
+def _by_falling_score(scores: Floats) -> Indices:
+    """Return the order of (N) scores, equal ones as they came, what is no number last.
+
+    The bits of a number are as ordered as the number; with its place behind them every key is another, and one call
+    sorts them without having to be stable.
+    """
+    bits = np.fmin(np.float32(0) - scores, np.float32(np.inf)).view(np.int32)
+    bits = bits ^ ((bits >> 31) & 0x7FFFFFFF)
+    keys = (bits.astype(np.int64) << 32) | np.arange(len(scores))
+    keys.sort()
+    order: Indices = keys & 0xFFFFFFFF
+    return order
 
 
 def nms(
@@ -238,7 +292,7 @@ def nms(
     valid: Tensor,
     limit: int,
     groups: Tensor | None = None,
-    block: int = 96,
+    block: int = 64,
 ) -> Kept:
     """Suppress as `NMS` says, looking at values to stop early: for a CPU, and for inference.
 
@@ -251,12 +305,13 @@ def nms(
     own = [None] * len(boxes) if groups is None else groups.numpy()
     rows = zip(boxes.detach().numpy(), scores.detach().numpy(), valid.numpy(), own, strict=True)
     for s, (box, score, present, group) in enumerate(rows):
-        chosen = present.nonzero()[0]
-        if not len(chosen):
+        order = _by_falling_score(score)
+        if not present.all():
+            order = order[present.take(order)]
+        if not len(order):
             continue
-        order = chosen.take(np.argsort(-score.take(chosen), kind="stable"))
-        row = _Row(box.take(order, axis=0), iou_threshold, None if group is None else group.take(order))
-        kept = order.take(row.survivors(block, limit))
+        row = _lay_out(box.take(order, axis=0), iou_threshold, None if group is None else group.take(order))
+        kept = order.take(_survivors(row, iou_threshold, block, limit))
         indices[s, : len(kept)] = kept
         found[s, : len(kept)] = True
     return Kept(torch.from_numpy(indices), torch.from_numpy(found))

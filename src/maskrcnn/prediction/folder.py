@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskrcnn.data.formats.coco_results import Result, to_coco_results, write_results
-from maskrcnn.draw.overlay import overlay
+from maskrcnn.draw.styles import STYLES, Style
 from maskrcnn.errors import InputError, MaskRCNNError
 from maskrcnn.files import make_folder, replacing, write_text
 from maskrcnn.prediction.predictor import Predictor
@@ -29,7 +29,7 @@ class Outcome(NamedTuple):
     found: Found
 
 
-def overlay_names(pictures: Sequence[Path]) -> list[str]:
+def overlay_names(pictures: Sequence[Path], suffix: str = ".jpg") -> list[str]:
     """Name the overlay of each picture after it, with a number where the name is taken.
 
     >>> overlay_names([Path("a/1.jpg"), Path("b/1.png"), Path("b/2.png")])
@@ -41,7 +41,7 @@ def overlay_names(pictures: Sequence[Path]) -> list[str]:
         while stem.casefold() in names:
             count += 1
             stem = f"{path.stem}_{count}"
-        names[stem.casefold()] = f"{stem}.jpg"
+        names[stem.casefold()] = f"{stem}{suffix}"
     return list(names.values())
 
 
@@ -51,6 +51,7 @@ def predict_folder(
     out: Path,
     *,
     shown: float = SHOWN,
+    style: Style = STYLES["overlay"],
     batch: int = 1,
     workers: int = 0,
 ) -> Iterator[Outcome]:
@@ -65,6 +66,7 @@ def predict_folder(
         pictures: Files.
         out: The folder.
         shown: Overlays show objects of at least this probability; the results hold all that the predictor finds.
+        style: How they show them.
         batch: Pictures that are read together.
         workers: Processes that read pictures.
 
@@ -76,7 +78,7 @@ def predict_folder(
         OutputError: Something can't be written.
     """
     make_folder(out)
-    places = [out / OVERLAYS / name for name in overlay_names(pictures)]
+    places = [out / OVERLAYS / name for name in overlay_names(pictures, style.suffix)]
     _spare_pictures(pictures, places)
     ids = range(1, len(predictor.class_names) + 1)
     results: list[Result] = []
@@ -86,7 +88,7 @@ def predict_folder(
         records.append({"id": i + 1, "file_name": str(path), **_record(found, places[i])})
         if not isinstance(found, MaskRCNNError) and picture is not None:
             results += to_coco_results(found, i + 1, ids)
-            _draw(picture, found[found.scores >= shown], places[i])
+            _draw(style, picture, found[found.scores >= shown], places[i])
         yield Outcome(path, found)
     write_results(results, out / "predictions.json")
     categories = [{"id": i, "name": name} for i, name in zip(ids, predictor.class_names, strict=True)]
@@ -100,9 +102,9 @@ def _spare_pictures(pictures: Sequence[Path], places: Sequence[Path]) -> None:
         raise InputError(f"{min(taken)}: expected pictures outside of the folder for overlays, got one inside of it")
 
 
-def _draw(picture: NDArray[np.uint8], found: Instances, place: Path) -> None:
+def _draw(style: Style, picture: NDArray[np.uint8], found: Instances, place: Path) -> None:
     with replacing(place) as temporary:
-        overlay(picture, found).save(temporary, quality=92)
+        style.draw(picture, found).save(temporary, quality=92)
 
 
 def _record(found: Found, place: Path) -> dict[str, Any]:

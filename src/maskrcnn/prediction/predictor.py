@@ -5,6 +5,7 @@ Letters: B pictures, D detections, M side of a mask.
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,10 +17,11 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from maskrcnn.config import InputConfig, ModelConfig, Resize
+from maskrcnn.config import DetectConfig, InputConfig, ModelConfig, Resize
 from maskrcnn.data.images import to_array
 from maskrcnn.engines.choice import choose, open_exported
 from maskrcnn.engines.compiled import CompiledEngine
+from maskrcnn.engines.eager import EagerEngine
 from maskrcnn.engines.engine import Engine
 from maskrcnn.engines.plain import PlainEngine
 from maskrcnn.errors import ConfigError, ImageError, InputError
@@ -28,7 +30,8 @@ from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.model.postprocess import Detections
 from maskrcnn.model.weights import build_filled
 from maskrcnn.ops.paste import PASTINGS
-from maskrcnn.ops.resize import padded_size, place, resize_image, target_size, to_tensor
+from maskrcnn.ops.resize import WAYS, padded_size, place, resize_image, target_size, to_tensor
+from maskrcnn.prediction.tracing import Origins, Trace, walk
 from maskrcnn.structures import Instances, Patches
 from maskrcnn.zoo.opening import open_weights
 
@@ -88,10 +91,7 @@ def to_instances(
     """
     found = int((detections.labels[i] >= 0).sum())
     pasting = PASTINGS[config.mask_head.paste]
-    end = OVERHANG[config.anchors.corners]
-    y, x = ((new - end) / max(old - end, 1) for new, old in zip(size_hw, resized_hw, strict=True))
-    scale, last = np.array([x, y, x, y], dtype=np.float32), np.array([0, 0, end, end], dtype=np.float32)
-    boxes = pasting.boxes((detections.boxes[i, :found].float().cpu().numpy() - last) * scale + last)
+    boxes = in_picture(detections.boxes[i, :found].float().cpu().numpy(), resized_hw, size_hw, config)
     patches = detections.masks[i, :found].float().cpu().numpy()
     instances = Instances(
         size_hw,
@@ -102,6 +102,16 @@ def to_instances(
         detections.scores[i, :found].float().cpu().numpy(),
     )
     return instances[pasting.kept(boxes)]
+
+
+def in_picture(
+    boxes: NDArray[np.float32], resized_hw: tuple[int, int], size_hw: tuple[int, int], config: ModelConfig
+) -> NDArray[np.float32]:
+    """Bring boxes (N, 4) of the resized picture into the pixels of the one that came in; arguments as above."""
+    end = OVERHANG[config.anchors.corners]
+    y, x = ((new - end) / max(old - end, 1) for new, old in zip(size_hw, resized_hw, strict=True))
+    scale, last = np.array([x, y, x, y], dtype=np.float32), np.array([0, 0, end, end], dtype=np.float32)
+    return PASTINGS[config.mask_head.paste].boxes((boxes - last) * scale + last)
 
 
 class Predictor:
@@ -182,20 +192,69 @@ class Predictor:
         return [results[i] for i in range(len(pictures))]
 
     def _wanted(self, found: Instances) -> Instances:
-        """Drop what the engine would have dropped, were its threshold not that of an exported file."""
-        threshold = self.config.detect.score_threshold
-        return found[found.scores > threshold] if threshold > self.engine.config.detect.score_threshold else found
+        return found[self._above(found)]
+
+    def _above(self, found: Instances) -> NDArray[np.bool_]:
+        """Say what is above the threshold of its class, and above one that an exported file does not know: (N)."""
+        detect = self.config.detect
+        above = np.ones(len(found), dtype=np.bool_)
+        if detect.class_thresholds:
+            above &= found.scores > np.array(detect.class_thresholds)[found.labels]
+        if detect.score_threshold > self.engine.config.detect.score_threshold:
+            above &= found.scores > detect.score_threshold
+        return above
+
+    def with_every_score(self) -> Predictor:
+        """Return the same without thresholds of single classes: what measures a model needs the uncertain objects."""
+        other = copy.copy(self)
+        other.config = self.config.change(detect=self.config.detect.change(class_thresholds=()))
+        return other
+
+    def trace(self, image: Picture) -> Trace:
+        """Find the objects of a picture and keep every stage of its way through the network.
+
+        The stages hold all tensors, some hundred MB for a large picture.
+
+        Args:
+            image: As of `predict`.
+
+        Raises:
+            ImageError: The picture can't be read, or its bands are not those of the model.
+            InputError: The model was exported, and its stages can't be called.
+        """
+        network = self.engine.prepared if isinstance(self.engine, EagerEngine) else self.model
+        picture = prepare(image, self.config.input)
+        images, resized_hw = (each.to(self.device) for each in self._pad([picture]))
+        stages, origins, detections = walk(network, images, resized_hw)
+        h, w = picture.pixels.shape[1:]
+        instances = to_instances(detections, 0, (h, w), picture.size_hw, self.config)
+        boxes = detections.boxes[0, : len(origins.proposal)].float().cpu().numpy()
+        kept = PASTINGS[self.config.mask_head.paste].kept(in_picture(boxes, (h, w), picture.size_hw, self.config))
+        above = self._above(instances)
+        way, (H, W) = WAYS[self.config.input.resize], images.shape[2:]
+        return Trace(
+            stages,
+            Origins(*(each[kept][above] for each in origins)),
+            instances[above],
+            (h, w),
+            (H, W),
+            (way.before(H - h), way.before(W - w)),
+        )
 
     def _run(self, pictures: Sequence[Prepared]) -> Detections:
+        images, size_hw = self._pad(pictures)
+        found = self.engine(images, size_hw)
+        return Detections(*(each.cpu() for each in found))  # the one place that waits for the device
+
+    def _pad(self, pictures: Sequence[Prepared]) -> tuple[Tensor, Tensor]:
+        """Put pictures of one padded size into a batch: images (B, bands, H, W) and their sizes (B, 2)."""
         H, W = _padded(pictures[0], self.config.input)
         size = (len(pictures), self.config.input.bands, H, W)
         pinned = self.device.type == "cuda"  # else the copy to the device waits
         images = torch.zeros(size, dtype=pictures[0].pixels.dtype, pin_memory=pinned)
         for image, (pixels, _) in zip(images, pictures, strict=True):
             place(pixels, image, self.config.input.resize)
-        size_hw = torch.tensor([pixels.shape[1:] for pixels, _ in pictures])
-        found = self.engine(images, size_hw)
-        return Detections(*(each.cpu() for each in found))  # the one place that waits for the device
+        return images, torch.tensor([pixels.shape[1:] for pixels, _ in pictures])
 
     def warm_up(self, size_hw: tuple[int, int] | None = None, batch: int = 1) -> float:
         """Run once on black, so that what is planned or compiled on a first picture is done before it comes.
@@ -260,6 +319,13 @@ def _resized(config: InputConfig, min_size: int | None, max_size: int | None, re
     return config.change(min_size=min_size, max_size=max_size, resize=resize)
 
 
+def _limited(config: DetectConfig, score_threshold: float | None) -> DetectConfig:
+    """Override the threshold: one that is given holds for every class."""
+    if score_threshold is None:
+        return config
+    return config.change(score_threshold=score_threshold, class_thresholds=())
+
+
 def load(
     path: str | Path,
     *,
@@ -286,7 +352,8 @@ def load(
         max_size: Pixels of the long edge at most; a larger `min_size` comes down to it unless it is given too.
         resize: `short_edge`, `square` (long edge of `max_size`), `none`, the picture's own size, or another value of
             `InputConfig.resize`.
-        score_threshold: Drop detections below this probability; an exported file has no less than it was made with.
+        score_threshold: Drop detections below this probability; an exported file has no less than it was made with. If
+            not given, the thresholds of single classes hold that are stored in the file, if any.
         detections: Detections a picture at most.
         proposals: Proposals a picture after NMS.
         pre_nms: Anchors a level before NMS.
@@ -306,11 +373,13 @@ def load(
     exported = open_exported(Path(path), place, threads)
     if exported is not None:
         fixed = {"detections": detections, "proposals": proposals, "pre_nms": pre_nms, "resize": resize}
+        if exported.config.input.resize == "none":
+            fixed |= {"min_size": min_size, "max_size": max_size}
         _refuse(path, {**fixed, "backend": backend, "precision": precision})
         predictor = Predictor(exported)
         predictor.config = exported.config.change(
             input=_resized(exported.config.input, min_size, max_size, None),
-            detect=exported.config.detect.change(score_threshold=score_threshold),
+            detect=_limited(exported.config.detect, score_threshold),
         )
         return predictor
     choice = choose(backend, precision, place)
@@ -319,7 +388,7 @@ def load(
     config = config.change(
         input=_resized(config.input, min_size, max_size, resize),
         rpn=config.rpn.change(proposals=proposals, pre_nms=pre_nms),
-        detect=config.detect.change(score_threshold=score_threshold, detections=detections),
+        detect=_limited(config.detect, score_threshold).change(detections=detections),
     )
     model = build_filled(config, weights.tensors, str(path))
     try:

@@ -22,6 +22,8 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
+from maskrcnn.engines.winograd import available
+
 SPARSE = 1 / 8  # up to this share of cells with a gradient, gathering them costs less than computing all
 MOST_BORDER = 1.3  # padded cells over cells, up to which nine products beat the library
 LEAST_CHANNELS = 32
@@ -91,7 +93,7 @@ def _turned(weight: Tensor) -> Tensor:
 
 def _gains_by_winograd(x: Tensor, weight: Tensor, stride: tuple[int, int]) -> bool:
     fits = min(weight.shape[:2]) >= WINOGRAD_CHANNELS and x.shape[2] * x.shape[3] >= WINOGRAD_CELLS
-    return fits and stride == (1, 1) and bool(torch._nnpack_available())  # asking also makes it ready
+    return fits and stride == (1, 1) and available()  # asking also makes it ready
 
 
 def _winograd(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:

@@ -191,7 +191,8 @@ def start_model(dataset: Dataset, weights: Opened | None, preset: str, changes: 
         return Start(_fresh(_changed(config, changes), seed), [])
     old = weights.weights
     config = old.config if weights.complete else _on_backbone(fitting_config(dataset, preset, changes), old.config)
-    model = _fresh(_changed(config.change(classes=dataset.class_names), changes), seed)
+    detect = config.detect.change(class_thresholds=())  # measured on other weights
+    model = _fresh(_changed(config.change(classes=dataset.class_names, detect=detect), changes), seed)
     lines = transfer(model, old.tensors, old.config.classes)
     return Start(model, lines + [Transfer(entry.name, "unused", entry.reason) for entry in weights.ignored()])
 

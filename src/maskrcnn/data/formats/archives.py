@@ -97,7 +97,9 @@ def _unpack(archive: Path) -> Path:
     place = cache_folder() / "sets"
     make_folder(place)
     target = place / _name(archive)
-    with writing(target), FileLock(place / f".{target.name}.lock"):
+    if target.is_dir():  # whole, as it got its name when it was
+        return target
+    with writing(target), FileLock(place / ".lock"):
         if target.is_dir():
             return target
         for rest in place.glob(f".{target.name}.*.part"):  # of a call that was killed

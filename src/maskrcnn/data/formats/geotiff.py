@@ -283,6 +283,10 @@ def _cut(shape: Any, size_hw: tuple[int, int]) -> Any:
     """
     shapely = importlib.import_module("shapely")
     h, w = size_hw
+    try:
+        shape = _without_far_holes(shape)
+    except shapely.GEOSException:  # as below
+        return None
     x1, y1, x2, y2 = shape.bounds
     if x1 >= 0 and y1 >= 0 and x2 <= w and y2 <= h:
         return shape
@@ -293,7 +297,20 @@ def _cut(shape: Any, size_hw: tuple[int, int]) -> Any:
             shape = shapely.make_valid(shape).intersection(shapely.box(-_BORDER, -_BORDER, w + _BORDER, h + _BORDER))
     except shapely.GEOSException:  # an outline that crosses itself beyond repair is drawn as it is
         pass
-    return shape
+    return shape if _polygons(shape) else None  # what is left may be a line
+
+
+def _without_far_holes(shape: Any) -> Any:
+    """Cut holes that reach far beyond their outline, which the bounds of a shape do not count."""
+    shapely = importlib.import_module("shapely")
+    corners, (x1, y1, x2, y2) = shapely.get_coordinates(shape), shape.bounds
+    if not len(corners) or (np.abs(corners - [(x1 + x2) / 2, (y1 + y2) / 2]).max() <= _BEYOND + max(x2 - x1, y2 - y1)):
+        return shape
+    parts, frame = [], shapely.box(x1, y1, x2, y2)
+    for polygon in _polygons(shape):
+        holes = [shapely.make_valid(shapely.Polygon(hole)).intersection(frame) for hole in polygon.interiors]
+        parts.append(shapely.make_valid(shapely.Polygon(polygon.exterior)).difference(shapely.union_all(holes)))
+    return shapely.union_all(parts)
 
 
 def _part(placed: Sequence[_Placed], source: Path, reading: Reading) -> tuple[list[_Placed], list[LeftOut]]:
@@ -329,7 +346,7 @@ def _unplaced(features: Features, placed: Sequence[_Placed]) -> Iterator[LeftOut
     for i, is_area in enumerate(_is_area(features)):
         if i in used:
             continue
-        code, why = ("G203", "it lies outside") if is_area else ("G202", "it is no polygon, and has no area")
+        code, why = ("G203", "nothing of it lies inside") if is_area else ("G202", "it is no polygon, and has no area")
         yield LeftOut(features.source, picture, features.names[i], why, code)
 
 

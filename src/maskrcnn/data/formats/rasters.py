@@ -76,10 +76,16 @@ class Raster(NamedTuple):
 
 
 def affine(transform: Any, points: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Map points, (n, 2) float64 x, y, by an affine map as rasterio has it."""
+    """Map points, (n, 2) float64 x, y, by an affine map as rasterio has it; those without a place stay without one.
+
+    >>> affine((2, 0, 10, 0, 2, 20), np.array([[1.0, 2.0], [np.inf, np.inf]]))
+    array([[12., 24.],
+           [nan, nan]])
+    """
     a, b, c, d, e, f = transform[:6]
     x, y = points.T
-    return np.stack([a * x + b * y + c, d * x + e * y + f], axis=1)
+    with np.errstate(invalid="ignore"):  # nothing times infinite
+        return np.stack([a * x + b * y + c, d * x + e * y + f], axis=1)
 
 
 def rasterio_for(path: Path) -> Any:
@@ -138,6 +144,11 @@ def locate_raster(path: Path) -> Raster:
             what = "coordinate reference system" if source.crs is None else "place in it (a transform)"
             raise AnnotationError(
                 f"{path}: expected a georeferenced raster, got one without a {what}; outlines on a map need it",
+                code="F006",
+            )
+        if source.transform.is_degenerate or not np.isfinite(source.transform).all():
+            raise AnnotationError(
+                f"{path}: expected pixels that cover a part of the map, got the transform {source.transform[:6]}",
                 code="F006",
             )
         size_hw = source.height, source.width

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from maskrcnn.engines.graphs.operators import Operators
 from maskrcnn.model.mask_rcnn import MaskRCNN
-from maskrcnn.model.rpn import RPN, Proposals
+from maskrcnn.model.rpn import RPN, Moved
 from maskrcnn.ops.nms import NMS
 from maskrcnn.ops.roi_align import LEVEL_RULES, LevelRule, Table, assign_levels
 
@@ -57,7 +57,7 @@ def up(side: Number, divisor: int) -> Number:
 class GraphRPN(RPN):
     """The model's proposals, with as many anchors of every level as the settings say; those not there are not valid."""
 
-    def _best(self, logits: Tensor, deltas: Tensor, anchors: Tensor, window: Tensor, count: int) -> Proposals:
+    def _best(self, logits: Tensor, deltas: Tensor, anchors: Tensor, window: Tensor, count: int) -> Moved:
         padded = F.pad(logits, (0, count), value=-torch.inf), F.pad(deltas, (0, 0, 0, count))
         return super()._best(*padded, F.pad(anchors, (0, 0, 0, count)), window, count)
 

@@ -6,6 +6,7 @@ Letters: S rows, N boxes a row, D slots of the result, R regions, C channels, P 
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -32,6 +33,7 @@ def translations() -> dict[Callable[..., Any], Callable[..., Any]]:
         operator.mul: _arithmetic("Mul"),
         operator.add: _arithmetic("Add"),
         operator.sub: _arithmetic("Sub"),
+        math.trunc: _truncated,
         round: _rounded,
     }
 
@@ -72,6 +74,10 @@ def _arithmetic(name: str) -> Callable[[Any, Any], Any]:
     return write
 
 
+def _truncated(number: Any) -> Any:
+    return _op().Cast(number, to=_INT64)
+
+
 def _rounded(number: Any, digits: None = None) -> Any:  # noqa: ARG001  # as `round`
     return _op().Cast(_op().Round(number), to=_INT64)
 
@@ -94,8 +100,10 @@ def _suppress(
         classes = op.Constant(value=_column(count))
         own = op.Equal(op.Unsqueeze(groups, op.Constant(value_ints=[1])), classes)
         competing = op.Where(own, competing, nothing)  # (S, count, N)
+    # OpenVINO forgets that boxes have four numbers where layers before are joined in integers
+    four = op.Reshape(boxes, op.Constant(value_ints=[0, -1, 4]))
     found = op.NonMaxSuppression(
-        boxes,
+        four,
         competing,
         op.Constant(value_ints=[limit]),
         op.Constant(value_floats=[iou_threshold]),

@@ -23,7 +23,7 @@ from torch.export import ExportedProgram
 from maskrcnn.engines.graphs.capture import capture, quietly
 from maskrcnn.engines.graphs.metadata import About, from_texts, to_texts
 from maskrcnn.engines.graphs.operators import NAMED_SUPPRESSION, PLAIN, SUPPRESS, keep_next
-from maskrcnn.errors import WeightsError
+from maskrcnn.errors import InputError, WeightsError
 from maskrcnn.files import replacing
 from maskrcnn.model.mask_rcnn import MaskRCNN
 
@@ -41,9 +41,15 @@ def write_pt2(model: MaskRCNN, about: About, path: Path) -> None:
         path: Where to; `.pt2`.
 
     Raises:
+        InputError: It is to take whole pictures, and rounds their size half to even, which such files can't say.
         OutputError: The file can't be written.
     """
     program = capture(model, about.takes, PLAIN)
+    if any(node.target is round for node in program.graph.nodes):
+        raise InputError(
+            f"{path}: expected takes network, got {about.takes}: an exported program of PyTorch can't round sizes half "
+            f"to even, as {about.config.input.resize} pictures need; onnx can"
+        )
     _forget_places(program)
     with replacing(path) as temporary, quietly():
         torch.export.save(program, temporary, extra_files={ABOUT: json.dumps(to_texts(about))})
@@ -162,7 +168,7 @@ _IN_PYTHON: dict[Any, Callable[..., Any]] = {
     torch.ops.aten._local_scalar_dense.default: int,
     torch.sym_ite: _choose,
     torch.sym_sum: sum,
-    math.floor: math.floor,
+    math.trunc: int,
 }
 
 

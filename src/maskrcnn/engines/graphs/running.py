@@ -15,11 +15,15 @@ from torch import Tensor
 
 from maskrcnn.config import ModelConfig
 from maskrcnn.engines.engine import Engine
+from maskrcnn.engines.graphs import onnx_file
 from maskrcnn.engines.graphs.metadata import About
-from maskrcnn.errors import ImageError
+from maskrcnn.errors import ImageError, InputError
 from maskrcnn.files import cache_folder
 from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.model.postprocess import Detections
+
+KEPT = 16
+"""Graphs that stay in the cache."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +134,32 @@ def cached(model: MaskRCNN, precision: str, suffix: str, write: Callable[[Path],
     path = cache_folder() / "graphs" / f"{_digest(model)}-{precision}{suffix}"
     if not path.is_file():
         write(path)
+        _prune(path.parent)
+    else:
+        path.touch()
     return path
+
+
+def cached_onnx(model: MaskRCNN, backend: str, precision: str) -> Path:
+    """Return the place in the cache of a model's ONNX graph in full precision, for a backend that runs such.
+
+    Raises:
+        InputError: A library is missing, or the precision is int8, which needs pictures.
+        OutputError: The cache can't be written.
+    """
+    if precision == "int8":
+        raise InputError(
+            "precision: expected one that needs no pictures to measure on, got int8; "
+            f"maskrcnn export MODEL --to {backend} --int8 --calibrate DATA writes a file that computes so"
+        )
+    return cached(model, "fp32", ".onnx", lambda place: onnx_file.write_onnx(model, About(model.config), place))
+
+
+def _prune(folder: Path) -> None:
+    """Remove the graphs that were not used for longest, so that the cache does not grow with every training."""
+    by_use = sorted(folder.iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)
+    for path in by_use[KEPT:]:
+        path.unlink(missing_ok=True)
 
 
 def _digest(model: MaskRCNN) -> str:

@@ -1,7 +1,7 @@
 """Pictures as they are read in, objects in their pixels out: resizing and padding as part of the graph.
 
-The formulas are those of `maskrcnn.ops.resize`, for sizes that are known only when the graph runs. Where that works in
-whole numbers of 8 bits a value here may differ by one.
+The formulas are those of `maskrcnn.ops.resize`, for sizes that are known only when the graph runs. Pixels of 8 bits are
+the same to the last bit.
 
 Letters: B pictures, C bands, h, w height and width of the pictures, H, W of the padded ones, D detections.
 """
@@ -54,13 +54,46 @@ SCALES: dict[str, Callable[[Number, Number, InputConfig], Number]] = {
 }
 
 
+_BITS = 22  # of a share of 8-bit pixels, at most
+_LARGEST = 1 << 15  # a share times its power of two stays below
+
+
 def _antialias(images: Tensor, size_hw: Size) -> Tensor:
-    """Resize along the rows, then along the columns, rounded after each where the pictures have 8 bits."""
-    resized = images.float()
-    for size in ((images.shape[2], size_hw[1]), size_hw):
-        resized = F.interpolate(resized, size=size, mode="bilinear", align_corners=False, antialias=True)
-        resized = (resized + 0.5).floor() if images.dtype == torch.uint8 else resized
-    return resized
+    """Resize along the rows, then along the columns, as products with matrices of shares.
+
+    Not by the operators of resizing: OpenVINO's does not smooth as ONNX's, and none works in whole numbers where the
+    pictures have 8 bits. Sums of whole shares are below 2^24, so float32 holds them whatever their order.
+    """
+    h, w = images.shape[2:]
+    step = _step_of_8_bits if images.dtype == torch.uint8 else _step
+    along_rows = step(images.float().transpose(2, 3), _shares(w, size_hw[1])).transpose(2, 3)
+    return step(along_rows, _shares(h, size_hw[0]))
+
+
+def _shares(old: Number, new: Number) -> Tensor:
+    """Return what each old pixel of an axis gives to each new one, (new, old) float64; a row sums to 1.
+
+    The share falls evenly to nothing at a distance of one pixel of the coarser side. All is counted in whole numbers
+    until the division.
+    """
+    at_old, at_new = 2 * torch.arange(old) + 1, 2 * torch.arange(new) + 1
+    apart = (at_old * new - at_new[:, None] * old).abs()
+    near: Tensor = (2 * torch.sym_max(old, new) - apart).clamp(min=0).to(torch.float64)
+    return near / near.sum(dim=1, keepdim=True)
+
+
+def _step(values: Tensor, shares: Tensor) -> Tensor:
+    return shares.float() @ values
+
+
+def _step_of_8_bits(values: Tensor, shares: Tensor) -> Tensor:
+    """Multiply by shares that are whole numbers of a power of two, the largest below 2^15, and round: PyTorch's way."""
+    powers = torch.tensor([float(1 << bits) for bits in range(_BITS + 1)], dtype=torch.float64)
+    fits = (shares.amax((0, 1)) * powers[1:] + 0.5).floor() < _LARGEST
+    power = powers.index_select(0, fits.sum().view(1))
+    whole = (shares * power + 0.5).floor().float()
+    unit = power.float()
+    return ((whole @ values + unit / 2) / unit).floor()
 
 
 def _plain(images: Tensor, size_hw: Size) -> Tensor:
@@ -94,8 +127,8 @@ class _Sampling(NamedTuple):
 
 
 SAMPLINGS = {
-    "antialias": _Sampling(lambda side, scale: math.floor(torch.sym_float(side) * scale + 0.5), _antialias),
-    "plain": _Sampling(lambda side, scale: math.floor(torch.sym_float(side) * scale), _plain),
+    "antialias": _Sampling(lambda side, scale: math.trunc(torch.sym_float(side) * scale + 0.5), _antialias),
+    "plain": _Sampling(lambda side, scale: math.trunc(torch.sym_float(side) * scale), _plain),
     "zero_edge": _Sampling(lambda side, scale: round(torch.sym_float(side) * scale), _zero_edge),
 }
 

@@ -1,0 +1,82 @@
+"""`maskrcnn errors`: its options."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from maskrcnn.cli.data.options import ClassMap, FormatName
+
+EPILOG = """[bold]Examples[/]
+
+  maskrcnn errors run/model.safetensors photos/val --out scores
+  maskrcnn errors run/model.safetensors photos/val --store
+  maskrcnn errors --results results.json photos/val
+
+[bold]What comes out[/]
+
+  stdout                        tables: classes of errors and the AP each
+                                costs, confusion, calibration, thresholds
+  --out DIR: errors.json        the same as JSON
+             predictions.json   what the model found, as COCO results
+
+docs/errors.md says what each number means.
+
+In Python: maskrcnn.evaluation.analyse, analyse_results
+"""
+
+
+def errors(
+    paths: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="[MODEL] DATA",
+            help="A model (file, URL or name) and annotated pictures; with --results the pictures alone.",
+        ),
+    ],
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder for what comes out.")] = None,
+    results: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Look at these COCO results, made elsewhere, not at a model.")
+    ] = None,
+    store: Annotated[
+        bool,
+        typer.Option(
+            "--store", metavar="", help="Write the best thresholds into MODEL, which predict and load use then."
+        ),
+    ] = False,
+    score: Annotated[
+        float | None,
+        typer.Option(
+            metavar="P",
+            min=0,
+            max=1,
+            help="Confusion counts objects from this probability on; by default the model file's thresholds, or 0.5.",
+        ),
+    ] = None,
+    format_: FormatName = None,
+    classes: ClassMap = None,
+    device: Annotated[
+        str | None, typer.Option(metavar="NAME", help="cpu, cuda, cuda:1 or mps; the GPU where there is one.")
+    ] = None,
+    batch: Annotated[int, typer.Option(metavar="N", min=1, help="Pictures read together.")] = 1,
+    workers: Annotated[
+        int, typer.Option(metavar="N", min=0, help="Processes that read pictures; 0 reads in this one.")
+    ] = 0,
+) -> None:
+    """Say what a model gets wrong, and what it costs.
+
+    Every wrong detection and missed object is put into one of six classes, as
+    TIDE does. Also which class is taken for which, what probabilities are
+    worth, and the best threshold of each class.
+    """
+    from maskrcnn.cli.opening import Wanted
+    from maskrcnn.cli.running import Running
+    from maskrcnn.cli.wrong import explain_model, explain_results
+
+    wanted = Wanted(format_, classes)
+    if results is not None:
+        explain_results(paths, results, out, wanted, score, store)
+    else:
+        explain_model(paths, out, wanted, score, store, Running(device), batch, workers)
