@@ -124,9 +124,10 @@ def test_contributing_lists_the_words_of_make() -> None:
 def folder(tmp_path: Path, tiny: ModelConfig, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with what the pages speak of: photos, and an untrained model of their classes."""
     synthesise("shapes", tmp_path / "photos/train", 1, seed=3, size_hw=(64, 64))
-    synthesise("shapes", tmp_path / "photos/val", 1, seed=1, size_hw=(64, 64))
+    synthesise("shapes", tmp_path / "photos/val", 2, seed=1, size_hw=(64, 64))
     Image.open(tmp_path / "photos/val/images/000001.png").save(tmp_path / "photo.jpg")
-    save(build(tiny.change(classes=KINDS["shapes"].class_names)), tmp_path / "run/model.safetensors")
+    for run in ("run", "old"):
+        save(build(tiny.change(classes=KINDS["shapes"].class_names)), tmp_path / run / "model.safetensors")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

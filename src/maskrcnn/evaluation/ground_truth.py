@@ -128,16 +128,27 @@ def _measure(
     annotation: Annotation, shape: Rings | Runs, size_hw: tuple[int, int], taken: Counter[str]
 ) -> tuple[Box, float, RLE]:
     """Choose a mask's box and area: what the file states, unless it states none or contradicts the mask."""
-    bitmap = shape.bitmap(size_hw)
-    rle, pixels = encode(bitmap, size_hw), float(np.count_nonzero(bitmap.pixels))
-    outline = shape.extent() if isinstance(shape, Rings) else _border(bitmap)
-    drawn = _border(bitmap) if pixels else outline
+    rle, pixels, drawn = _drawn(shape, size_hw)
+    outline = shape.extent() if isinstance(shape, Rings) else drawn
     if annotation.box is None:
         return drawn, annotation.area or pixels, rle
     if np.abs(np.subtract(annotation.box, outline)).max() > BOX_TOLERANCE:
         taken[f"bbox is off the outline by more than {BOX_TOLERANCE:g} pixels; taken from the mask"] += 1
         return drawn, pixels, rle
     return annotation.box, annotation.area or pixels, rle
+
+
+def _drawn(shape: Rings | Runs, size_hw: tuple[int, int]) -> tuple[RLE, float, Box]:
+    """Return a shape's run lengths, its pixels, and the box of what is set; of nothing set, that of its outline."""
+    from faster_coco_eval.core.mask import toBbox
+
+    if isinstance(shape, Rings):
+        bitmap = shape.bitmap(size_hw)
+        pixels = float(np.count_nonzero(bitmap.pixels))
+        return encode(bitmap, size_hw), pixels, _border(bitmap) if pixels else shape.extent()
+    rle = RLE(size=[*size_hw], counts=shape.counts)
+    x, y, w, h = toBbox([rle])[0].tolist()
+    return rle, float(shape.pixels), (x, y, x + w, y + h)
 
 
 def _border(bitmap: Bitmap) -> Box:
