@@ -27,10 +27,13 @@ def test_the_whole_way(tmp_path: Path) -> None:
     assert load(out / "run/model.safetensors").class_names == tuple(sorted(metrics["classes"]))
 
     page = report.read_text(encoding="utf-8")
-    assert page.count("<svg") == 1 + 1  # losses and learning rate
-    shown = set(re.findall("(00000[0-9].png): [0-9]+ annotated, [0-9]+ found", page))
+    assert "measured on 4 pictures" in page
+    assert "after learning from 8 pictures" in page
+    shown = set(re.findall(r"<bdi>(00000[0-9]\.png)</bdi>", page))
     assert shown == {"000001.png", "000002.png", "000003.png", "000004.png"}
-    assert "on 8 drawn pictures and tested on 4 others" in page
+    figures = {path.name for path in (out / "figures").iterdir()}
+    assert {"losses.svg", "learning-rate.svg"} <= figures
+    assert (out / "predictions.png").exists()
 
 
 @pytest.mark.parametrize("content", ["a file", "a folder with something"])

@@ -21,6 +21,7 @@ Norm = Literal["frozen", "batch", "group"]
 HeadNorm = Literal["none", "batch", "group"]
 Resize = Literal["short_edge", "square", "centred_square", "centred", "none"]
 Sampling = Literal["antialias", "plain", "zero_edge"]
+LoggerName = Literal["tensorboard", "wandb", "mlflow"]
 Corners = Literal["exclusive", "inclusive"]
 Rounding = Literal["exact", "whole"]
 Ranking = Literal["level", "all"]
@@ -374,6 +375,7 @@ class TrainConfig(Settings):
         validate_every: Epochs between validations.
         patience: Validations without a better mask AP after which training stops; 0 never stops.
         checkpoint_minutes: Time between checkpoints inside an epoch.
+        loggers: Who is shown curves, weights and sample pictures while training: `tensorboard`, `wandb`, `mlflow`.
         augment: How pictures are varied.
     """
 
@@ -396,6 +398,7 @@ class TrainConfig(Settings):
     validate_every: Count = 1
     patience: Annotated[int, Field(ge=0)] = 0
     checkpoint_minutes: Positive = 5.0
+    loggers: tuple[LoggerName, ...] = ("tensorboard",)
     augment: AugmentConfig = AugmentConfig()
 
     @model_validator(mode="after")

@@ -5,30 +5,28 @@ Nothing is shipped or downloaded: the pictures are drawn and the model learns fr
 
 from __future__ import annotations
 
-import json
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from maskrcnn.data import open_dataset
 from maskrcnn.data.dataset import Dataset
+from maskrcnn.data.formats.coco_results import write_results
 from maskrcnn.data.synth import synthesise
-from maskrcnn.draw.chart import Chart, Curve
 from maskrcnn.draw.layout import contact_sheet
 from maskrcnn.draw.overlay import overlay
-from maskrcnn.draw.page import Comparison, Gallery, ReportData, write_report
 from maskrcnn.errors import InputError
-from maskrcnn.evaluation import evaluate
-from maskrcnn.evaluation.coco import Metrics
-from maskrcnn.evaluation.report import headlines, tables
+from maskrcnn.evaluation.coco import write
 from maskrcnn.files import replacing
 from maskrcnn.prediction import Predictor, load
-from maskrcnn.training import Devices, Run, train
-from maskrcnn.training.history import LOSSES, Row, curve, read_history
+from maskrcnn.prediction.folder import SHOWN
+from maskrcnn.reporting import report
+from maskrcnn.reporting.measuring import measure
+from maskrcnn.reporting.runs import read_runs
+from maskrcnn.training import Devices, train
 
 SIZE_HW = (192, 256)
-SHOWN = 12  # pictures in the report
+PICTURES, COLUMNS = 6, 3  # pictures on the sheet
 
 MODEL: dict[str, Any] = {
     "input": {"min_size": 96, "max_size": 128},
@@ -65,7 +63,8 @@ def demo(
     """Show the whole way on drawn spacecraft.
 
     Args:
-        out: A new or empty folder for the data, the run, `metrics.json`, `predictions.json` and `report.html`.
+        out: A new or empty folder for the data, the run, `metrics.json`, `predictions.json`, `report.html` and its
+            `figures/`.
         sizes: How much of everything; by default what reaches the published scores.
         seed: Pictures and weights follow from it; the test pictures have a seed of their own.
         devices: Where to compute.
@@ -83,7 +82,6 @@ def demo(
         raise InputError(
             f"{out}: expected a new or empty folder for the demo, got one in use; remove it or name another"
         )
-    began = time.monotonic()
     say(f"1/4 drawing {sizes.train} pictures to train on and {sizes.test} to test on")
     synthesise("spacecraft", out / "data/train", sizes.train, seed=2 * seed, size_hw=SIZE_HW, workers=-1)
     synthesise("spacecraft", out / "data/test", sizes.test, seed=2 * seed + 1, size_hw=SIZE_HW, workers=-1)
@@ -91,67 +89,20 @@ def demo(
     settings = {**TRAINING, "stages": [{"epochs": sizes.epochs}], "seed": seed}
     train(out / "data/train", out=out / "run", preset="small", model=MODEL, settings=settings, devices=devices, say=say)
     say("3/4 evaluating on pictures it has never seen")
-    predictor = load(out / "run/model.safetensors", device="cpu" if devices and devices.accelerator == "cpu" else None)
     dataset = open_dataset(out / "data/test")
-    metrics = evaluate(predictor, dataset, out, batch=8)
+    predictor = load(out / "run/model.safetensors", device="cpu" if devices and devices.accelerator == "cpu" else None)
+    measured = measure(read_runs([out / "run"])[0], dataset, lambda _: predictor, batch=8)
+    write_results(measured.found.results, out / "predictions.json")
+    write(measured.metrics, out / "metrics.json")
+    _write_sheet(predictor, dataset, out / "predictions.png")
     say("4/4 writing the report")
-    seconds = time.monotonic() - began
-    report = out / "report.html"
-    write_report(_report(out, predictor, dataset, metrics, seconds), report)
-    return report
+    return report(out / "run", out, data=dataset)
 
 
-def _comparisons(predictor: Predictor, dataset: Dataset) -> list[Comparison]:
-    comparisons = []
-    for i in range(min(SHOWN, len(dataset))):
-        sample = dataset[i]
-        found = predictor.predict(sample.image)
-        sure = found[found.scores >= 0.5]
-        comparisons.append(
-            Comparison(
-                overlay(sample.image, sample.instances, captions=sample.instances.names, zoom=2),
-                overlay(sample.image, sure, zoom=2),
-                f"{sample.path.name}: {len(sample.instances)} annotated, {len(sure)} found with at least 50 %",
-            )
-        )
-    return comparisons
-
-
-def _charts(rows: list[Row]) -> list[Chart]:
-    losses = [Curve(name, *curve(rows, f"train/{name}")) for name in LOSSES]
-    total = Curve("sum", *curve(rows, "train/loss"), emphasis=True)
-    rate = Curve("learning rate", *curve(rows, "train/rate"))
-    charts = [
-        Chart("Losses", "step", "loss", [total, *losses]),
-        Chart("Learning rate", "step", "rate", [rate]),
-    ]
-    return [chart for chart in charts if all(len(line.x) for line in chart.curves)]
-
-
-def _report(out: Path, predictor: Predictor, dataset: Dataset, metrics: Metrics, seconds: float) -> ReportData:
-    comparisons = _comparisons(predictor, dataset)
-    sheet = contact_sheet([comparison.prediction for comparison in comparisons[:6]], 3)
-    with replacing(out / "predictions.png") as path:
-        sheet.save(path)
-    facts: Mapping[str, Any] = json.loads(Run(out / "run").facts.read_text(encoding="utf-8"))
-    settings: Mapping[str, Any] = json.loads(Run(out / "run").settings.read_text(encoding="utf-8"))
-    pictures = facts["data"]["pictures"]
-    return ReportData(
-        "maskrcnn demo: spacecraft",
-        f"A Mask R-CNN trained from scratch on {pictures} drawn pictures and tested on {len(dataset)} others, "
-        f"in {seconds:.0f} s altogether.",
-        headlines(metrics),
-        [Gallery("Pictures it has never seen", comparisons, "Left as annotated, right as predicted.")],
-        tables(metrics),
-        _charts(read_history(out / "run")),
-        _flat(settings),
-        {**facts["versions"], **facts["machine"]},
-    )
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, object]:
-    """Write nested settings as dotted names."""
-    flat: dict[str, object] = {}
-    for name, value in values.items():
-        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
-    return flat
+def _write_sheet(predictor: Predictor, dataset: Dataset, path: Path) -> None:
+    """Draw what is found on the first pictures."""
+    pictures = [dataset[i].image for i in range(min(PICTURES, len(dataset)))]
+    found = [predictor.predict(picture) for picture in pictures]
+    drawn = [overlay(image, one[one.scores >= SHOWN], zoom=2) for image, one in zip(pictures, found, strict=True)]
+    with replacing(path) as temporary:
+        contact_sheet(drawn, COLUMNS).save(temporary)

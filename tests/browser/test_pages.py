@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
 from checking import check_page
 from chromium import Chromium
-from PIL import Image
 
-from maskrcnn.config import ModelConfig
+from maskrcnn.config import ModelConfig, TrainConfig
+from maskrcnn.data import open_dataset
 from maskrcnn.data.synth import KINDS, synthesise
-from maskrcnn.draw.chart import Chart, Curve
-from maskrcnn.draw.page import Comparison, Gallery, Headline, ReportData, Table, write_report
 from maskrcnn.inspection import show_data
 from maskrcnn.inspection.look import inspect_picture
 from maskrcnn.inspection.weights import show_weights
 from maskrcnn.model.mask_rcnn import build
 from maskrcnn.model.weights import save
+from maskrcnn.reporting import report
+from maskrcnn.training import Run
+from maskrcnn.training.folder import describe, write_settings
+from maskrcnn.training.history import COLUMNS, History
 
 
 @pytest.fixture(scope="module")
@@ -29,28 +31,31 @@ def data_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (96, 128, 3)).astype(np.uint8))
-    steps = list(range(1, 40))
-    report = ReportData(
-        "maskrcnn demo: spacecraft",
-        "A model trained on few pictures.",
-        [Headline("0.912", "mask AP@.50", "COCO, area all, 100 detections"), Headline("0.801", "box AP")],
-        [
-            Gallery(
-                "Pictures it has never seen",
-                [Comparison(picture, picture, "a_very_long_name_" * 6)] * 3,
-                "Left, right.",
-            )
-        ],
-        [Table("Per class", ("class", *(f"AP {i}" for i in range(12))), [("a" * 30, *[0.5] * 12)] * 30)],
-        [Chart("Losses", "step", "loss", [Curve(f"loss {i}", steps, [i + 1 / s for s in steps]) for i in range(8)])],
-        {"train.augment.turn": 0.5, "long": "x" * 200},
-        {"torch": "2.13"},
-    )
-    place = tmp_path_factory.mktemp("report") / "report.html"
-    write_report(report, place)
-    return place
+def run_folder(tmp_path_factory: pytest.TempPathFactory, tiny: ModelConfig) -> Path:
+    """A run with an untrained model, and annotated pictures beside it."""
+    folder = tmp_path_factory.mktemp("runs")
+    synthesise("spacecraft", folder / "set", 8, seed=3, size_hw=(96, 128))
+    dataset = open_dataset(folder / "set")
+    run = Run(folder / "a_very_long_name_of_a_run_without_any_space_to_break_it_at")
+    config = tiny.change(classes=dataset.class_names, detect=tiny.detect.change(score_threshold=0.0))
+    write_settings(run, {"data": describe(dataset), "validation": None, "seed": 0}, config, TrainConfig())
+    save(build(config), run.model)
+    history = History(run.history)
+    history.begin(0)
+    history.write([{name: 1 / (i + 1) for name in COLUMNS if name != "step"} | {"step": i} for i in range(40)])
+    return run.folder
+
+
+@pytest.fixture(scope="module")
+def run_report(run_folder: Path) -> Path:
+    return report(run_folder, data=run_folder.parent / "set", score=0.2)
+
+
+@pytest.fixture(scope="module")
+def runs_report(run_folder: Path) -> Path:
+    other = run_folder.with_name("other")
+    shutil.copytree(run_folder, other)
+    return report([run_folder, other], run_folder.with_name("both"), data=run_folder.parent / "set", score=0.2)
 
 
 def test_the_page_of_a_data_set(browser: Chromium, data_page: Path) -> None:
@@ -76,20 +81,49 @@ def test_a_picture_of_the_data_set_is_enlarged_by_click_key_and_finger(browser: 
         assert tab.ask(f"new Promise(done => setTimeout(() => done({large}), 300))")
 
 
-def test_the_report(browser: Chromium, report: Path) -> None:
-    check_page(browser, report)
+def test_the_report_of_a_run(browser: Chromium, run_report: Path) -> None:
+    check_page(browser, run_report)
 
 
-def test_tables_of_the_report_unfold_and_scroll_by_key(browser: Chromium, report: Path) -> None:
-    with browser.open(report, 360, "light") as tab:
-        assert not tab.ask("document.querySelector('details').open")  # 30 rows
-        tab.ask("document.querySelector('summary').focus()")
+def test_the_report_of_several_runs(browser: Chromium, runs_report: Path) -> None:
+    check_page(browser, runs_report)
+
+
+def test_the_divider_of_a_picture_moves_by_key_and_by_finger(browser: Chromium, run_report: Path) -> None:
+    at = "document.querySelector('.slide').style.getPropertyValue('--at')"
+    with browser.open(run_report, 1280, "light") as tab:
+        tab.ask("document.querySelector('.range input').focus()")
+        tab.press("ArrowRight")
+        assert tab.ask(at) == "51%"
+    with browser.open(run_report, 360, "dark") as tab:
+        tab.tap(".slide")
+        assert tab.ask(f"new Promise(done => setTimeout(() => done({at}), 300))").endswith("%")
+
+
+def test_pictures_are_ordered_shown_all_and_compared(browser: Chromium, run_report: Path) -> None:
+    order = "[...document.querySelectorAll('.shots > figure')].map(each => Number(each.dataset.place)).join()"
+    shown = "[...document.querySelectorAll('.shots > figure')].filter(each => each.offsetParent).length"
+    with browser.open(run_report, 1280, "light") as tab:
+        assert tab.ask(order) != "0,1,2,3,4,5,6,7"
+        tab.click("[data-order=place]")
+        assert tab.ask(order) == "0,1,2,3,4,5,6,7"
+        assert tab.ask(shown) == 6
+        tab.click(".more button")
+        assert tab.ask(shown) == 8
+        tab.click("[data-mode=differences]")
+        assert tab.ask("getComputedStyle(document.querySelector('.range')).display") == "none"
+        assert tab.ask("document.querySelector('[data-mode=differences]').getAttribute('aria-pressed')") == "true"
+        tab.click("[data-mode=slider]")
+        assert tab.ask("getComputedStyle(document.querySelector('.range')).display") != "none"
+
+
+def test_examples_of_errors_unfold_by_key(browser: Chromium, run_report: Path) -> None:
+    last = "[...document.querySelectorAll('#faults details')].at(-2)"
+    with browser.open(run_report, 360, "light") as tab:
+        before = tab.ask(f"{last}.open")
+        tab.ask(f"{last}.querySelector('summary').focus()")
         tab.press("Enter")
-        assert tab.ask("document.querySelector('details').open")
-        tab.press("Tab")
-        for _ in range(5):
-            tab.press("ArrowRight")
-        assert tab.ask("new Promise(done => setTimeout(() => done(document.activeElement.scrollLeft > 0), 300))")
+        assert tab.ask(f"{last}.open") is not before
 
 
 # ---- one picture's way through a model, and a model's weights
@@ -117,7 +151,7 @@ def test_the_page_of_a_picture(browser: Chromium, picture_page: Path) -> None:
 
 
 def test_a_detection_is_followed_by_pointer_key_and_finger(browser: Chromium, picture_page: Path) -> None:
-    marked = "document.querySelector('a[data-go=\"1\"] .hit').classList.contains('on')"
+    marked = "document.querySelector('g[data-go=\"1\"] .hit').classList.contains('on')"
     shown = "[...document.querySelectorAll('.way')].findIndex(way => !way.hidden)"
     with browser.open(picture_page, 1280, "light") as tab:
         assert (tab.ask(marked), tab.ask(shown)) == (False, 0)
@@ -129,7 +163,7 @@ def test_a_detection_is_followed_by_pointer_key_and_finger(browser: Chromium, pi
         assert (tab.ask(marked), tab.ask(shown)) == (True, 1)
         tab.press("ArrowRight")
         assert tab.ask(shown) == 2
-        tab.ask("document.querySelector('a[data-go=\"1\"]').focus()")
+        tab.ask("document.querySelector('g[data-go=\"1\"]').focus()")
         tab.press("Enter")
         assert tab.ask(shown) == 1
     with browser.open(picture_page, 360, "dark") as tab:

@@ -22,16 +22,18 @@ CONTRACT = {
     "maskrcnn train": (
         "DATA --out --val --format --classes --weights --resume --preset --backbone --min-size --max-size --epochs "
         "--train-layers --stages --patience --batch --accumulate --learning-rate/--lr --precision --checkpointing "
-        "--compile --seed --accelerator --devices --nodes --workers --config --set"
+        "--compile --seed --accelerator --devices --nodes --workers --logger --config --set"
     ),
     "maskrcnn evaluate": (
-        "[MODEL] DATA --out --results --format --classes --device --backend --precision --threads --batch --workers"
+        "[MODEL] DATA --out --results --measures --detections --bootstrap --against --format --classes "
+        "--device --backend --precision --threads --batch --workers"
     ),
     "maskrcnn predict": (
         "MODEL PICTURES --out --json --score --style --device --backend --precision --threads --batch --workers"
     ),
     "maskrcnn export": "MODEL --to --out --takes --pictures --data --int8 --calibrate",
     "maskrcnn demo": "--out --seed",
+    "maskrcnn report": ("RUN --out --data --open --pictures --score --format --classes --device --batch --workers"),
     "maskrcnn errors": "[MODEL] DATA --out --results --store --score --format --classes --device --batch --workers",
     "maskrcnn inspect": (
         "MODEL|DATA [PICTURE] --data --weights --out --open --score --format --classes --device --threads"
@@ -55,10 +57,21 @@ CONTRACT = {
 }
 DEFAULTS = {
     "maskrcnn train": {"accelerator": "auto", "devices": 1, "nodes": 1, "resume": False},
-    "maskrcnn evaluate": {"backend": None, "precision": None, "threads": None, "batch": 1, "workers": 0},
+    "maskrcnn evaluate": {
+        "measures": "coco",
+        "detections": "1,10,100",
+        "bootstrap": 0,
+        "against": None,
+        "backend": None,
+        "precision": None,
+        "threads": None,
+        "batch": 1,
+        "workers": 0,
+    },
     "maskrcnn predict": {"json_lines": False, "score": None, "batch": 1, "workers": 0},
     "maskrcnn export": {"takes": "network", "pictures": None, "data_": None, "int8": False, "calibrate": None},
     "maskrcnn demo": {"seed": 0},
+    "maskrcnn report": {"out": None, "data_": None, "open_": False, "pictures": 100, "score": None, "batch": 1},
     "maskrcnn inspect": {"data": None, "weights": False, "out": None, "open_": False, "score": None},
     "maskrcnn data show": {"out": None, "open_": False, "count": 24, "seed": 0, "format_": None},
     "maskrcnn data doctor": {"depth": "pixels", "json_": False, "only": "", "ignore": "", "format_": None},
@@ -149,7 +162,7 @@ def example_lines(path: str) -> list[list[str]]:
         *("maskrcnn", "maskrcnn train", "maskrcnn evaluate", "maskrcnn predict"),
         *("maskrcnn data show", "maskrcnn data convert", "maskrcnn data split", "maskrcnn data merge"),
         *("maskrcnn data sample", "maskrcnn data crop", "maskrcnn data compose", "maskrcnn data synth"),
-        "maskrcnn data doctor",
+        *("maskrcnn data doctor", "maskrcnn report"),
         *("maskrcnn weights list", "maskrcnn weights info", "maskrcnn weights convert"),
     ],
 )

@@ -16,6 +16,8 @@ from maskrcnn.cli.errors import EPILOG as ERRORS_EPILOG
 from maskrcnn.cli.errors import errors
 from maskrcnn.cli.inspect import EPILOG as INSPECTING
 from maskrcnn.cli.inspect import inspect
+from maskrcnn.cli.report import EPILOG as REPORT_EPILOG
+from maskrcnn.cli.report import report
 from maskrcnn.cli.weights_group import weights
 from maskrcnn.version import __version__
 
@@ -257,6 +259,14 @@ def train(
     workers: Annotated[
         int | None, typer.Option(metavar="N", min=0, help="Processes that read pictures.", rich_help_panel=MACHINE)
     ] = None,
+    logger: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LIST",
+            help="Who is shown curves, weights and pictures: tensorboard, wandb, mlflow; by commas.",
+            rich_help_panel=MACHINE,
+        ),
+    ] = None,
     config: Annotated[
         Path | None,
         typer.Option(
@@ -286,7 +296,7 @@ def train(
         epochs=epochs, batch=batch, accumulate=accumulate, learning_rate=learning_rate, min_size=min_size,
         max_size=max_size, backbone=backbone, train_layers=train_layers, stages=stages, patience=patience,
         precision=precision, checkpointing=checkpointing or None, compile=compile_ or None, seed=seed, workers=workers,
-        config=config, settings=tuple(set_ or ()),
+        logger=logger, config=config, settings=tuple(set_ or ()),
     )  # fmt: skip
     named = Named(tuple(data_), tuple(val or ()), format_, classes)
     run_training(named, out, weights, resume, preset, flags, accelerator, devices, nodes)
@@ -302,7 +312,7 @@ def train(
 
 [bold]Measures[/]
 
-  coco boundary lvis voc kitti dsb pose mapping sizes proposals
+  coco boundary lvis voc kitti dsb pose mapping sizes tide proposals
   figures may follow a name: mapping:0.75  sizes:16:64:256  dsb:0.3
 
 [bold]What comes out[/]
@@ -485,6 +495,7 @@ def export(
     epilog="""[bold]What comes out, in the folder of --out[/]
 
   report.html        pictures beside ground truth, losses, AP: open this one
+  figures/           its curves, as SVG
   metrics.json       AP and AR on pictures that the model has never seen
   predictions.json   what it found on them, as COCO results
   run/               the training, with model.safetensors
@@ -506,6 +517,7 @@ def demo(
     run_demo(out, seed)
 
 
+app.command(epilog=REPORT_EPILOG)(report)
 app.command(epilog=ERRORS_EPILOG)(errors)
 app.command(epilog=INSPECTING)(inspect)
 app.add_typer(data, name="data")

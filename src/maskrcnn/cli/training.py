@@ -40,6 +40,7 @@ class Flags:
     compile: bool | None = None
     seed: int | None = None
     workers: int | None = None
+    logger: str | None = None
     config: Path | None = None
     settings: tuple[str, ...] = ()
 
@@ -150,6 +151,7 @@ def collect(flags: Flags) -> tuple[dict[str, Any], dict[str, Any]]:
             "compile": flags.compile,
             "seed": flags.seed,
             "workers": flags.workers,
+            "loggers": None if flags.logger is None else [name for name in flags.logger.split(",") if name],
         },
     }
     values = merge(values, _given(options))

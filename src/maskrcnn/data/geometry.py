@@ -95,13 +95,19 @@ def resize(sample: Sample, size_hw: tuple[int, int], sampling: str = "antialias"
         size_hw: Height and width to reach.
         sampling: How the pixels are made, a value of `InputConfig.sampling`.
     """
-    H, W = sample.instances.size_hw
-    h, w = size_hw
-    if size_hw == (H, W):
+    if size_hw == sample.instances.size_hw:
         return sample
     image = resize_image(to_tensor(sample.image), size_hw, sampling).permute(1, 2, 0).numpy()
-    boxes = sample.instances.boxes * np.array([w / W, h / H, w / W, h / H])
-    return _moved(sample, image, boxes, lambda mask: resize_mask(mask, (H, W), size_hw))
+    return replace(sample, image=image, instances=resize_instances(sample.instances, size_hw))
+
+
+def resize_instances(instances: Instances, size_hw: tuple[int, int]) -> Instances:
+    """Move objects to another size of their picture, as `resize` does."""
+    (H, W), (h, w) = instances.size_hw, size_hw
+    if size_hw == (H, W):
+        return instances
+    boxes = instances.boxes * np.array([w / W, h / H, w / W, h / H])
+    return _moved_instances(instances, size_hw, boxes, lambda mask: resize_mask(mask, (H, W), size_hw))
 
 
 def resize_mask(mask: Bitmap, size_hw: tuple[int, int], new_hw: tuple[int, int]) -> Bitmap:

@@ -24,12 +24,14 @@ class Curve:
         x: n numbers of at least 0, rising: steps, epochs or seconds.
         y: n numbers of at least 0; one that is not finite is left out.
         emphasis: Draw it in ink and wider, as the sum of the others.
+        value: What the legend says behind the name; the last y where not given.
     """
 
     name: str
     x: Sequence[float]
     y: Sequence[float]
     emphasis: bool = False
+    value: str | None = None
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,7 @@ class Chart:
         y_label: What y is, with its unit.
         curves: The lines; none at all is an empty chart that says so.
         y_max: Upper end of the y axis; fits the data where not given.
+        x_max: Upper end of the x axis, likewise.
         markers: Draw a dot at every point, for curves of few points.
     """
 
@@ -50,6 +53,7 @@ class Chart:
     y_label: str
     curves: Sequence[Curve]
     y_max: float | None = None
+    x_max: float | None = None
     markers: bool = False
 
 
@@ -147,7 +151,7 @@ def layout(chart: Chart, width: int = 420, height: int = 250) -> Drawing:
     """Lay a chart out in a view box of `width` by `height`."""
     left, top, right, bottom = 46.0, 12.0, width - 14.0, height - 38.0
     thinned = [thin(curve) for curve in chart.curves]
-    x_end = max((float(x.max(initial=1.0)) for x, _, _ in thinned), default=1.0)
+    x_end = chart.x_max or max((float(x.max(initial=1.0)) for x, _, _ in thinned), default=1.0)
     y_end = max((float(y.max(initial=1e-6)) for _, y, _ in thinned), default=1.0)
     y_marks = ticks(0.0, y_end if chart.y_max is None else chart.y_max, 5)
     x_axis = Axis(0.0, x_end, left, right)
@@ -171,5 +175,14 @@ def _line(curve: Curve, x: NDArray[np.float64], y: NDArray[np.float64], x_axis: 
         tuple((x_axis.at(a), y_axis.at(b)) for a, b in pairs),
         tuple(f"{curve.name} {b:.4g} at {a:g}" for a, b in pairs),
         curve.emphasis,
-        f"{pairs[-1][1]:.3f}" if pairs else "-",
+        (_last(pairs[-1][1]) if pairs else "-") if curve.value is None else curve.value,
     )
+
+
+def _last(value: float) -> str:
+    """Write a number with three digits behind the point, and a small one so that it is not 0.
+
+    >>> _last(1.1719), _last(0.0), _last(1.52e-05)
+    ('1.172', '0.000', '1.5e-05')
+    """
+    return f"{value:.3f}" if value >= 0.001 or value == 0 else f"{value:.2g}"

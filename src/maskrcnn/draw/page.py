@@ -5,14 +5,13 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from types import MappingProxyType
 
 from PIL import Image
 
+from maskrcnn.draw.bars import Bars, Dots, layout_bars, layout_dots
 from maskrcnn.draw.chart import Chart, layout
-from maskrcnn.files import write_text
 
 _FEW_COLOURS = 256
 
@@ -33,6 +32,7 @@ class Share(float):
 
 
 Cell = str | int | float | None
+Figure = Chart | Bars | Dots
 
 
 @dataclass(frozen=True)
@@ -67,53 +67,13 @@ class Table:
         return render("table.html", table=self)
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """One picture twice: as annotated and as predicted, with a caption below."""
-
-    truth: Image.Image
-    prediction: Image.Image
-    caption: str
-
-
-@dataclass(frozen=True)
-class Gallery:
-    """Pictures, ground truth beside prediction."""
-
-    title: str
-    comparisons: Sequence[Comparison]
-    note: str = ""
-
-
-@dataclass(frozen=True)
-class ReportData:
-    """Everything on the page; whatever is empty is left out.
-
-    Attributes:
-        title: The page's name.
-        subtitle: One sentence below it.
-        headlines: The numbers that matter most, three to six.
-        galleries: Pictures.
-        tables: AP over all classes, per class, and others.
-        charts: Losses and validation AP over the steps.
-        settings: Names and values that made the run.
-        versions: Names and versions of the software and the machine.
-    """
-
-    title: str
-    subtitle: str = ""
-    headlines: Sequence[Headline] = ()
-    galleries: Sequence[Gallery] = ()
-    tables: Sequence[Table] = ()
-    charts: Sequence[Chart] = ()
-    settings: Mapping[str, object] = field(default_factory=dict)
-    versions: Mapping[str, object] = field(default_factory=dict)
-
-
-def report_page(report: ReportData) -> str:
-    """Make the page, a whole HTML document."""
-    drawings = [layout(chart) for chart in report.charts]
-    return render("report.html", report=report, drawings=drawings)
+def figure(chart: Figure) -> str:
+    """Draw a chart as an SVG that stands alone, on white: for a paper, a slide, a notebook."""
+    if isinstance(chart, Chart):
+        return render("figure.svg", drawing=layout(chart), legend=True)
+    return render(
+        "figure.svg", drawing=layout_bars(chart) if isinstance(chart, Bars) else layout_dots(chart), legend=False
+    )
 
 
 def render(
@@ -144,15 +104,6 @@ def render(
     environment.filters.update({"cell": _cell, "data_uri": data_uri, **filters})
     page = environment.get_template(template).render(**values)
     return page.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
-def write_report(report: ReportData, path: Path | str) -> None:
-    """Write the page in one step; folders are made where they are missing.
-
-    Raises:
-        OutputError: The file can't be written.
-    """
-    write_text(Path(path), report_page(report))
 
 
 def data_uri(image: Image.Image, quality: int = 90) -> str:

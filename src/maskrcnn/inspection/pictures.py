@@ -103,7 +103,7 @@ def choose_pictures(survey: Survey, classes: int, count: int, seed: int) -> list
 def shoot(dataset: Dataset, i: int) -> Shot:
     """Draw picture i with its objects, large enough to be looked at."""
     record = dataset.records[i]
-    sample, fault = _read(dataset, i)
+    sample, fault = read_or_grey(dataset, i)
     h, w = record.size_hw
     long = max(h, w)
     if long > SIDE:
@@ -126,7 +126,7 @@ def cut_out(dataset: Dataset, survey: Survey, objects: Sequence[int]) -> list[Cr
     """
     crops: dict[int, Crop] = {}
     for i, own in itertools.groupby(sorted(objects), lambda each: int(survey.picture[each])):
-        sample, fault = _read(dataset, i)
+        sample, fault = read_or_grey(dataset, i)
         crops |= {each: _crop(dataset, i, each - survey.first_of(i), survey.boxes[each], sample, fault) for each in own}
     return [crops[each] for each in objects]
 
@@ -169,7 +169,7 @@ def window(box: NDArray[np.float64], size_hw: tuple[int, int]) -> tuple[int, int
     return x, y, (h, w)
 
 
-def _read(dataset: Dataset, i: int) -> tuple[Sample, str]:
+def read_or_grey(dataset: Dataset, i: int) -> tuple[Sample, str]:
     """Read a picture as RGB; where it can't be read, take grey and say why."""
     try:
         sample = dataset[i]

@@ -82,7 +82,7 @@ def augmentation(config: AugmentConfig, picture: InputConfig, dataset: Dataset) 
 
 def _callbacks(plan: Plan) -> list[Callback]:
     """List what happens beside the steps; at the end of an epoch in this order."""
-    config, recorder = plan.config, Recorder(plan.run)
+    config, recorder = plan.config, Recorder(plan.run, plan.config.loggers)
     bar = Bar(recorder) if sys.stderr.isatty() and leads() else None
     validation = None
     if plan.validation is not None:

@@ -114,7 +114,7 @@ def check_same_data(run: Run, dataset: Dataset, validation: Dataset | None) -> N
         InputError: Pictures or annotations differ, validation is there now but was not then or the other way
             round, or the run's notes are broken.
     """
-    facts = _read(run.facts)
+    facts = read_facts(run)
     _check_same(run, "training", facts.get("data"), dataset)
     _check_same(run, "validation", facts.get("validation"), validation)
 
@@ -154,6 +154,15 @@ def read_settings(run: Run) -> tuple[ModelConfig, TrainConfig]:
     if not isinstance(model, dict) or not isinstance(train, dict):
         raise InputError(f"{run.settings}: expected settings of model and train, got {', '.join(values) or 'nothing'}")
     return ModelConfig.parse(model, f"{run.settings}: model"), TrainConfig.parse(train, f"{run.settings}: train")
+
+
+def read_facts(run: Run) -> dict[str, Any]:
+    """Read the notes of a run: its data, versions, machine.
+
+    Raises:
+        InputError: The file is missing or broken.
+    """
+    return _read(run.facts)
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -6,18 +6,18 @@ Letters: n losses.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import lightning as L
-import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback
 from PIL import Image
 from torch import Tensor, nn
-from torch.utils.tensorboard import SummaryWriter
 
+from maskrcnn.config import LoggerName
 from maskrcnn.errors import MaskRCNNError
+from maskrcnn.training.boards import Board, open_boards, spread
 from maskrcnn.training.folder import Run
 from maskrcnn.training.history import LOSSES, History
 from maskrcnn.training.module import TrainingModule
@@ -40,13 +40,15 @@ class Recorder(Callback):
 
     Args:
         run: Where to.
+        loggers: Who is shown it while it goes on.
     """
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, loggers: Sequence[LoggerName] = ()) -> None:
         self.run = run
+        self.loggers = loggers
         self._losses: list[float] = []
         self._history = History(run.history)
-        self._board: SummaryWriter | None = None
+        self._boards: list[Board] = []
         self._parts: list[Tensor] = []
         self._waiting: list[_Step] = []
         self._step = 0
@@ -58,7 +60,7 @@ class Recorder(Callback):
         self._step = trainer.global_step
         if trainer.is_global_zero:
             self._history.begin(self._step)
-            self._board = SummaryWriter(str(self.run.tensorboard), purge_step=self._step)
+            self._boards = open_boards(self.loggers, self.run, self._step)
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Begin a new mean of the losses."""
@@ -90,6 +92,9 @@ class Recorder(Callback):
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Write what is waiting and look at the weights, before anybody measures or keeps them."""
         self.settle(trainer, pl_module)
+        tensors = spread(pl_module) if self._boards else {}
+        for board in self._boards:
+            board.weights(tensors, self._step - 1)
 
     @property
     def loss(self) -> float:
@@ -116,8 +121,8 @@ class Recorder(Callback):
         self._write(trainer)
         if not _finite(module):
             raise self._diverged(self._step - 1, "weights", "some that are not")
-        if self._board is not None:
-            self._board.flush()
+        for board in self._boards:
+            board.flush()
 
     def _write(self, trainer: L.Trainer) -> None:
         if not self._waiting:
@@ -146,10 +151,8 @@ class Recorder(Callback):
         )
 
     def _scalars(self, step: int, values: Mapping[str, float]) -> None:
-        assert self._board is not None
-        for name, value in values.items():
-            if name != "step":
-                self._board.add_scalar(name, value, step)
+        for board in self._boards:
+            board.numbers({name: value for name, value in values.items() if name != "step"}, step)
 
     def measured(self, trainer: L.Trainer, values: Mapping[str, float]) -> None:
         """Write what was measured after the last step."""
@@ -159,16 +162,17 @@ class Recorder(Callback):
             self._scalars(step, values)
 
     def picture(self, trainer: L.Trainer, sheet: Image.Image) -> None:
-        """Show sample pictures to TensorBoard."""
-        if trainer.is_global_zero and self._board is not None:
-            self._board.add_image("samples", np.asarray(sheet), self._step - 1, dataformats="HWC")
+        """Show sample pictures."""
+        if trainer.is_global_zero:
+            for board in self._boards:
+                board.picture(sheet, self._step - 1)
 
     def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """Close TensorBoard's file."""
+        """Close what the run was shown in."""
         del trainer, pl_module, stage
-        if self._board is not None:
-            self._board.close()
-            self._board = None
+        boards, self._boards = self._boards, []
+        for board in boards:
+            board.close()
 
 
 def _row(step: _Step, means: list[float]) -> dict[str, float]:

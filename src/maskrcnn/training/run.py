@@ -21,6 +21,7 @@ from maskrcnn.errors import InputError
 from maskrcnn.evaluation.run import matching_categories, naming_note
 from maskrcnn.model.mask_rcnn import build
 from maskrcnn.model.weights import load_model, save
+from maskrcnn.training.boards import check_loggers
 from maskrcnn.training.devices import Devices, leads
 from maskrcnn.training.fit import Plan, fit, make_trainer
 from maskrcnn.training.fitting import fitting_batch
@@ -136,7 +137,7 @@ def train(
     plan = _resumed(job) if resume else _begun(job, wishes)
     trainer = make_trainer(plan)
     if leads() and not resume:
-        _write(plan)
+        _write(plan, sources)
     try:
         fit(plan, trainer)
     except KeyboardInterrupt:
@@ -177,6 +178,7 @@ def _begun(job: _Job, wishes: _Wishes) -> Plan:
         raise InputError(f"preset {wishes.preset}: expected none beside weights, which bring their own settings")
     given = wishes.settings or {}
     config = given if isinstance(given, TrainConfig) else TrainConfig.parse(dict(given))
+    check_loggers(config.loggers)
     _check_batch(config, job.devices)
     changes = wishes.model.model_dump(mode="json") if isinstance(wishes.model, ModelConfig) else wishes.model or {}
     preset = wishes.preset or choose_preset(job.devices.kind)
@@ -210,10 +212,10 @@ def _settled(config: TrainConfig, start: Start, job: _Job) -> TrainConfig:
     return config.change(batch=found)
 
 
-def _write(plan: Plan) -> None:
+def _write(plan: Plan, sources: Sources) -> None:
     """Leave the choices and the first weights in the run's folder; from then on it can be resumed."""
     save(plan.model, plan.run.start)
-    write_settings(plan.run, _facts(plan), plan.model.config, plan.config)
+    write_settings(plan.run, _facts(plan, sources), plan.model.config, plan.config)
 
 
 def _say_data(job: _Job) -> None:
@@ -241,10 +243,11 @@ def _say_start(say: Say, start: Start, preset: str | None) -> None:
     )
 
 
-def _facts(plan: Plan) -> dict[str, Any]:
+def _facts(plan: Plan, sources: Sources) -> dict[str, Any]:
+    measured = plan.validation
     return {
         "data": describe(plan.dataset),
-        "validation": None if plan.validation is None else describe(plan.validation),
+        "validation": None if measured is None else {**describe(measured), "opened": sources.opened_validation()},
         "classes": list(plan.dataset.class_names),
         "seed": plan.config.seed,
         "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from maskrcnn.data import open_dataset
 from maskrcnn.data.classes import Classes, choose, format_classes, names_of
@@ -73,6 +74,14 @@ class Sources:
         # a class that only the validation has can't be learnt, so it is an unknown one
         training = join(self.training, self.classes)
         return training, join(self.validation, self.classes, known) if self.validation else None
+
+    def opened_validation(self) -> dict[str, Any]:
+        """Return where the sets to measure on lie and how they were opened, so that they can be opened again."""
+        return {
+            "sources": [str(dataset.source.absolute()) for dataset in self.validation],
+            "format": self.format,
+            "classes": None if self.classes is None else format_classes(self.classes),
+        }
 
     def words(self) -> str:
         """Return the arguments of `maskrcnn train` that name all this."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import webbrowser
 from pathlib import Path
 
+from maskrcnn.cli.browsing import browse
 from maskrcnn.cli.opening import Wanted, describe, open_chosen
 from maskrcnn.cli.words import progress, say
 from maskrcnn.errors import InputError
@@ -13,9 +13,9 @@ from maskrcnn.files import cache_folder, make_folder
 from maskrcnn.inspection import show_data
 
 
-def run_show(data: Path, out: Path | None, browse: bool, count: int, seed: int, wanted: Wanted) -> None:
+def run_show(data: Path, out: Path | None, show: bool, count: int, seed: int, wanted: Wanted) -> None:
     """Write the page, with a progress bar, and open it where that is wished."""
-    if out is None and not browse:
+    if out is None and not show:
         raise InputError("data show: expected --out DIR, --open, or both, got neither")
     folder = _cached(data) if out is None else out
     dataset = open_chosen(data, wanted, "optional")
@@ -24,8 +24,8 @@ def run_show(data: Path, out: Path | None, browse: bool, count: int, seed: int, 
     with progress("looking") as advance:
         page = show_data(dataset, folder, count=count, seed=seed, progress=advance)
     say(f"page {page}")
-    if browse and not webbrowser.open(page.absolute().as_uri()):
-        say("note: no browser was found; open the page yourself")
+    if show:
+        browse(page)
 
 
 def _cached(data: Path) -> Path:
