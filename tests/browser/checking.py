@@ -15,7 +15,12 @@ PHONE, DESKTOP = 360, 1280
 MOST_STOPS = 150  # of the tab key; the rest of a long page is of the same kinds
 AT_ONCE = 8  # faults of one kind that are named
 
-OPEN_ALL = "document.querySelectorAll('details').forEach(each => each.open = true)"
+OPEN_ALL = """(() => {
+  document.querySelectorAll('details').forEach(each => each.open = true);
+  // what waits to be scrolled to has no size to measure
+  document.head.append(Object.assign(document.createElement('style'), {
+    textContent: '* { content-visibility: visible !important }'}));
+})()"""
 
 STRUCTURE = """(() => {
   const faults = [];

@@ -28,9 +28,11 @@ FAULTY = """
 <button onfocus="this.blur()" class="gone">gone</button>
 <p style="cursor:pointer">press</p>
 <img><button></button><p id="go">again</p><h3>deep</h3>
+<div class="late"><p style="color:Canvas">deferred</p></div>
 <p class="soft">soft</p><p class="turn">turn</p>
 """
 STYLE = """
+.late { margin-top: 9000px; content-visibility: auto }
 .on { position: absolute; left: 9px; top: 9px }
 @media (prefers-color-scheme: dark) { .night { color: #333 } }
 .soft { transition: color 1s } @keyframes t { to { opacity: .9 } } .turn { animation: t 9s infinite }
@@ -73,6 +75,7 @@ def faults(browser: Chromium, tmp_path_factory: pytest.TempPathFactory) -> str:
         r"1280 pixels, dark: contrast: \d\.\d\d: \"faint\"",
         r"dark: contrast: 1\.\d\d: \"night\"",
         r"contrast: 1\.00: \"lost\"",
+        r"contrast: 1\.00: \"deferred\"",
         r"contrast: letters on a picture without a plate: \"cat\"",
         r"contrast: 1\.00: \"bar\"",
         "360 pixels, light: too wide: 500 pixels",

@@ -61,6 +61,32 @@ def test_letters_shrink_where_plates_would_cover_the_picture() -> None:
     assert first_plate(100) < first_plate(1)
 
 
+def test_no_plate_hides_a_part_of_another() -> None:
+    rng = np.random.default_rng(0)
+    corners = rng.integers(0, (260, 160), (120, 2))
+    boxes = [(x, y, x + 40, y + 40) for x, y in corners.tolist()]
+    colours = [(255, 2 * i + 1, 0) for i in range(120)]
+    picture = Image.new("RGB", (300, 200))
+    draw_labels(picture, ["cat"] * 120, boxes, colours)
+    pixels = np.array(picture)
+    drawn = 0
+    for colour in colours:
+        at = np.argwhere((pixels == colour).all(axis=2))
+        if len(at):
+            (top, left), (bottom, right) = at.min(axis=0), at.max(axis=0)
+            drawn += 1
+            edge = pixels[top : bottom + 1, [left, right]]  # letters do not reach the sides of their plate
+            assert (edge == colour).all()
+            assert (pixels[[top, bottom], left : right + 1] == colour).all()
+    assert 20 < drawn < 120
+
+
+def test_the_first_label_is_always_drawn() -> None:
+    picture = Image.new("RGB", (60, 40))
+    draw_labels(picture, ["a", "b", "c"] * 9, [(0, 0, 60, 40)] * 27, [(255, 0, 0), *[(0, 0, 255)] * 26])
+    assert (np.array(picture) == (255, 0, 0)).all(axis=2).any()
+
+
 def test_an_empty_caption_draws_nothing() -> None:
     picture = Image.new("RGB", (60, 40))
     draw_labels(picture, ["", "  \n"], [(5, 20, 50, 35)] * 2, [(255, 200, 0)] * 2)

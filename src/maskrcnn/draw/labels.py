@@ -1,4 +1,4 @@
-"""Labels that can be read: a plate in the class's colour at its box, clear of other plates if there is room.
+"""Labels that can be read: a plate in the class's colour at its box, clear of all other plates.
 
 Letters: N labels, P places tried for one label.
 """
@@ -19,6 +19,7 @@ PixelBox = tuple[int, int, int, int]
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 _SMALLEST = 9
+_STEPS = (-2, 1, -3, 2, -4, 3)  # heights of a plate, down from the upper edge of its box
 _CROWDED = 0.2  # share of the picture that all plates together may take before the letters get smaller
 
 
@@ -40,7 +41,9 @@ def text_size(size_hw: tuple[int, int]) -> int:
 def draw_labels(
     picture: Image.Image, captions: Sequence[str], boxes: Sequence[PixelBox], colours: Sequence[RGB]
 ) -> None:
-    """Draw N labels; the first ones choose their place first. An empty text is not drawn.
+    """Draw N labels; the first ones choose their place first.
+
+    An empty text is not drawn, and neither is a label that would hide a part of another one wherever it stood.
 
     Args:
         picture: RGB. Drawn on.
@@ -54,12 +57,14 @@ def draw_labels(
     pen = ImageDraw.Draw(picture)
     plates: list[tuple[PixelBox, str, RGB]] = []
     taken = np.zeros((len(kept), 4), dtype=np.int64)
-    for n, i in enumerate(kept):
+    for i in kept:
         line, extent = _shorten(lines[i], size, picture.width)
-        plate = place(extent, boxes[i], taken[:n], picture.size)
-        taken[n] = plate
-        plates.append((plate, line, colours[i]))
-    for (x1, y1, x2, y2), line, colour in reversed(plates):
+        standing = taken[: len(plates)]
+        plate = place(extent, boxes[i], standing, picture.size)
+        if not _overlap(np.array([plate]), standing).any():
+            taken[len(plates)] = plate
+            plates.append((plate, line, colours[i]))
+    for (x1, y1, x2, y2), line, colour in plates:
         pen.rectangle((x1, y1, x2 - 1, y2 - 1), fill=colour)
         pen.text(((x1 + x2) / 2, (y1 + y2) / 2), line, fill=ink_on(colour), font=font(size), anchor="mm")
 
@@ -125,7 +130,7 @@ def _corners(w: int, h: int, box: PixelBox) -> NDArray[np.int64]:
         (x2, y1),
         (x1 - w, y1),
     ]
-    steps = [(x1, y1 + step * h) for step in (-2, 1, -3, 2, -4, 3)]
+    steps = [(x, y1 + step * h) for step in _STEPS for x in (x1, x2 - w, (x1 + x2 - w) // 2)]
     return np.array(sides + steps, dtype=np.int64)
 
 

@@ -10,9 +10,6 @@ from types import MappingProxyType
 
 from PIL import Image
 
-from maskrcnn.draw.bars import Bars, Dots, layout_bars, layout_dots
-from maskrcnn.draw.chart import Chart, layout
-
 _FEW_COLOURS = 256
 
 
@@ -32,7 +29,6 @@ class Share(float):
 
 
 Cell = str | int | float | None
-Figure = Chart | Bars | Dots
 
 
 @dataclass(frozen=True)
@@ -65,15 +61,6 @@ class Table:
     def _repr_html_(self) -> str:
         """Show it in a notebook."""
         return render("table.html", table=self)
-
-
-def figure(chart: Figure) -> str:
-    """Draw a chart as an SVG that stands alone, on white: for a paper, a slide, a notebook."""
-    if isinstance(chart, Chart):
-        return render("figure.svg", drawing=layout(chart), legend=True)
-    return render(
-        "figure.svg", drawing=layout_bars(chart) if isinstance(chart, Bars) else layout_dots(chart), legend=False
-    )
 
 
 def render(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from maskrcnn.draw.chart import Chart
-from maskrcnn.draw.page import figure
+from maskrcnn.draw.figure import figure
 from maskrcnn.files import make_folder, write_text
 
 
