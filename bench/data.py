@@ -28,7 +28,7 @@ import numpy as np
 import torch
 
 from machine import describe, table
-from memory import resident
+from peers.worker import resident
 
 SIDE = 300
 AIM_SECONDS, AIM_BYTES = 60, 2e9

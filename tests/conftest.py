@@ -37,6 +37,9 @@ os.environ["MASKRCNN_MALLOC"] = "system"
 # what is started in the background ignores interrupts, and so would the commands that tests interrupt
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# fixtures hold no examples to run, and several files of one name can't be imported as examples
+collect_ignore_glob = ["*/conftest.py"]
+
 TINY = ModelConfig(
     classes=("cat", "dog", "horse"),
     input=InputConfig(min_size=64, max_size=96),

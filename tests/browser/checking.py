@@ -38,8 +38,10 @@ STRUCTURE = """(() => {
     if (ids.has(element.id)) say('id twice', element);
     ids.add(element.id);
   }
-  for (const link of document.querySelectorAll('a[href^="#"]'))
-    if (link.hash.length > 1 && !ids.has(decodeURIComponent(link.hash.slice(1)))) say('leads nowhere', link);
+  for (const link of document.querySelectorAll('a[href^="#"]')) {
+    const goal = link.getAttribute('href').slice(1);  // of HTML and of SVG
+    if (goal && !ids.has(decodeURIComponent(goal))) say('leads nowhere', link);
+  }
   for (const img of document.querySelectorAll('img')) if (!img.hasAttribute('alt')) say('no alt', img);
   for (const svg of document.querySelectorAll('svg'))
     if (!svg.matches('[aria-label], [aria-hidden=true]') && !svg.querySelector(':scope > title')) say('no name', svg);
@@ -171,8 +173,15 @@ STOPS = """(() => {
 FOCUSED = """(() => {
   const element = document.activeElement;
   if (!element || element === document.body) return null;
-  const style = getComputedStyle(element), box = element.getBoundingClientRect();
-  const ring = (style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) >= 1) || style.boxShadow !== 'none';
+  const look = () => [element, ...element.querySelectorAll('*')].map(each => {
+    const style = getComputedStyle(each);
+    const line = parseFloat(style.outlineWidth) >= 1 && style.outlineStyle !== 'none' && style.outlineColor;
+    return [line, style.boxShadow, style.stroke, style.strokeWidth, style.strokeDasharray].join();
+  }).join(';');
+  const focused = look(), box = element.getBoundingClientRect();
+  element.blur();
+  const ring = look() !== focused;
+  element.focus({preventScroll: true});
   const seen = box.bottom > 0 && box.top < innerHeight && box.width > 0;
   return [element.dataset.stop, ring, seen, element.outerHTML.slice(0, 120)];
 })()"""

@@ -47,6 +47,10 @@ KEYS = {
     "ArrowRight": 39,
     "ArrowDown": 40,
 }
+_LOAD_ALL = """Promise.all([...document.images].map(each => {
+  each.loading = 'eager';
+  return each.decode().catch(() => null);
+}))"""
 _TEXTS = {"Enter": "\r", " ": " "}
 
 
@@ -232,7 +236,8 @@ class Tab:
             self.call("Input.dispatchMouseEvent", type=kind, x=at, y=y, button="left", buttons=1, clickCount=1)
 
     def screenshot(self, path: Path) -> None:
-        """Save the whole page as PNG."""
+        """Save the whole page as PNG, with the pictures that wait to be scrolled to."""
+        self.ask(_LOAD_ALL)
         size = self.call("Page.getLayoutMetrics")["cssContentSize"]
         clip = {"x": 0, "y": 0, "width": size["width"], "height": min(size["height"], 8000), "scale": 1}
         shot = self.call("Page.captureScreenshot", captureBeyondViewport=True, clip=clip)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import shlex
 from pathlib import Path
 from typing import Any
@@ -137,12 +138,46 @@ def test_evaluate_a_model_and_then_its_results(capsys: pytest.CaptureFixture[str
     text = "\n".join(by_model)
     assert "0.50:0.95" in text
     assert all(name in text for name in KINDS["shapes"].class_names)
-    metrics = read("scores/metrics.json")
-    assert metrics == read("again/metrics.json")
+    metrics, again = read("scores/metrics.json"), read("again/metrics.json")
+    cost = metrics.pop("cost")
+    assert (cost["pictures"], again.pop("cost")) == (3, None)
+    assert metrics == again
     assert {"box/AP", "box/AP50", "mask/AP", "mask/AP50", "mask/AR100", "classes"} <= metrics.keys()
     assert metrics["images"] == 3
     assert not Path("again/predictions.json").exists()
-    assert words == ["3 pictures (coco), 3 classes", "results in scores"]
+    assert (words[0], words[2:]) == ("3 pictures (coco), 3 classes", ["results in scores"])
+    assert re.search(
+        r"^[\d.]+ pictures a second \(\d+ ms each\) with torch, fp32, on cpu; at most [\d.]+ GiB", words[1]
+    )
+
+
+@pytest.mark.usefixtures("desk")
+def test_evaluate_by_other_measures_says_what_each_is(capsys: pytest.CaptureFixture[str]) -> None:
+    measures = "boundary,voc,dsb:0.3,pose,kitti:0.6,mapping:0.25,sizes:16:48,proposals,lvis"
+    shown, _ = run(f"evaluate model.safetensors shapes --out scores --measures {measures} --bootstrap 3", capsys)
+    text = "\n".join(shown)
+    for name in ("voc/AP50", "dsb/score", "kitti/AP60_easy", "mapping/AR25", "sizes/AP_16_to_48", "proposals/AR300"):
+        assert f" {name} " in text
+    metrics = read("scores/metrics.json")
+    assert metrics["mask/dsb/score"] is not None
+    assert "boundary/AP" in metrics
+    assert "box/AP" not in metrics
+    assert 0 < metrics["box/proposals/AR100"] <= metrics["box/proposals/AR300"] <= metrics["box/proposals/AR1000"] <= 1
+    assert "at least 0.3" in metrics["meaning"]["mask/dsb/score"]
+    low, high = metrics["intervals"]["mask/dsb/score"]
+    assert low <= metrics["mask/dsb/score"] <= high or low == high
+
+
+@pytest.mark.usefixtures("desk")
+def test_evaluate_against_another_model_or_its_results(capsys: pytest.CaptureFixture[str]) -> None:
+    run("evaluate model.safetensors shapes --out scores", capsys)
+    line = "evaluate --results scores/predictions.json shapes --bootstrap 3 --against"
+    by_results, _ = run(f"{line} scores/predictions.json", capsys)
+    by_model, _ = run(f"{line} model.safetensors", capsys)
+    row = [row.replace("│", " ").split() for row in by_results if "mask/AR100" in row][-1]
+    assert row[1] == row[2]
+    assert row[3:] == ["+0.000", "+0.000", "+0.000"]
+    assert [row for row in by_model if "+0.000" in row] == [row for row in by_results if "+0.000" in row]
 
 
 @pytest.mark.usefixtures("desk")

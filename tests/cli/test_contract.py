@@ -25,7 +25,8 @@ CONTRACT = {
         "--compile --seed --accelerator --devices --nodes --workers --logger --config --set"
     ),
     "maskrcnn evaluate": (
-        "[MODEL] DATA --out --results --format --classes --device --backend --precision --threads --batch --workers"
+        "[MODEL] DATA --out --results --measures --detections --bootstrap --against --format --classes "
+        "--device --backend --precision --threads --batch --workers"
     ),
     "maskrcnn predict": (
         "MODEL PICTURES --out --json --score --style --device --backend --precision --threads --batch --workers"
@@ -56,7 +57,17 @@ CONTRACT = {
 }
 DEFAULTS = {
     "maskrcnn train": {"accelerator": "auto", "devices": 1, "nodes": 1, "resume": False},
-    "maskrcnn evaluate": {"backend": None, "precision": None, "threads": None, "batch": 1, "workers": 0},
+    "maskrcnn evaluate": {
+        "measures": "coco",
+        "detections": "1,10,100",
+        "bootstrap": 0,
+        "against": None,
+        "backend": None,
+        "precision": None,
+        "threads": None,
+        "batch": 1,
+        "workers": 0,
+    },
     "maskrcnn predict": {"json_lines": False, "score": None, "batch": 1, "workers": 0},
     "maskrcnn export": {"takes": "network", "pictures": None, "data_": None, "int8": False, "calibrate": None},
     "maskrcnn demo": {"seed": 0},

@@ -128,6 +128,18 @@ EVALUATE = {
     "model.safetensors foreign.json": "foreign.json: expected annotations of a known kind, got an object with 'a'",
     "model.safetensors words.txt": "words.txt: expected annotations of a known kind, got a file with suffix .txt",
     "model.safetensors shapes --out words.txt": "words.txt: expected a folder, got a file; choose another folder",
+    "model.safetensors shapes --measures coco,acc": (
+        "measures: expected names of coco, boundary, lvis, voc, kitti, dsb, pose, mapping, sizes, proposals, got acc"
+    ),
+    "model.safetensors shapes --measures voc:0.7": "measures: expected at most 0 figures after voc, got voc:0.7",
+    "model.safetensors shapes --measures sizes:small": (
+        "measures: expected borders, 32 and 96 after sizes, with colons between, got sizes:small"
+    ),
+    "model.safetensors shapes --measures sizes:96:32": (
+        "sizes: expected borders above 0 that rise, such as 32 and 96, got [96.0, 32.0]"
+    ),
+    "model.safetensors shapes --detections 1,many": "detections: expected whole numbers such as 1,10,100, got 1,many",
+    "model.safetensors shapes --detections 0": "detections: expected one or more limits of at least 1, got [0]",
     "--results foreign.json shapes": "foreign.json: expected a list of results, got an object",
     "--results words.txt shapes": (
         "words.txt: expected JSON, got something else: Expecting value: line 1 column 1 (char 0)"

@@ -14,10 +14,10 @@ def test_each_group_has_its_colour_and_one_name() -> None:
     groups = {"anchor": [[10, 20, 30, 40], [50, 20, 70, 40]], "moved": [[10, 45, 30, 55]], "none": []}
     drawn = np.array(draw_boxes(GREY, groups))
     anchor, moved = palette(tuple(groups))[:2]
-    assert drawn[39, 12].tolist() == drawn[39, 52].tolist() == list(anchor)
+    assert drawn[21, 10].tolist() == drawn[39, 52].tolist() == list(anchor)  # left edge, lower edge
     assert drawn[54, 12].tolist() == list(moved)
-    assert (drawn[:20, 45:] == 100).all()  # the second of a group has no name
-    assert not (drawn[:20, :45] == 100).all()
+    assert (drawn[:20, 52:] == 100).all()  # the second of a group has no name
+    assert not (drawn[:20, :52] == 100).all()
 
 
 def test_no_box_at_all_is_the_picture() -> None:

@@ -16,7 +16,7 @@ from maskrcnn.errors import InputError
 from maskrcnn.evaluation.averages import boundary, mapping, sizes
 from maskrcnn.evaluation.coco import numbers
 from maskrcnn.evaluation.lvis import Lvis
-from maskrcnn.evaluation.measuring import evaluate_results
+from maskrcnn.evaluation.measuring import evaluate_results, truth_of
 from maskrcnn.ops.rle import decompress
 
 SHARED = Path(__file__).parents[2] / "../shared/data"
@@ -110,15 +110,8 @@ def test_the_lvis_sample_by_pycocotools_with_lvis_rules(
 
     monkeypatch.setattr(COCOeval, "evaluateImg", evaluate)
     objects = [
-        {
-            "image_id": record.image_id,
-            "category_id": dataset.category_ids[one.label],
-            "bbox": [one.box[0], one.box[1], one.box[2] - one.box[0], one.box[3] - one.box[1]],
-            "area": one.area,
-            "iscrowd": 0,
-        }
-        for record in dataset.records
-        for one in record.annotations
+        {"image_id": one.image_id, "category_id": one.category_id, "bbox": one.bbox, "area": one.area, "iscrowd": 0}
+        for one in truth_of(dataset).objects
     ]
     present = sorted({each["category_id"] for each in objects})
     truth = {
@@ -149,8 +142,6 @@ def test_lvis_looks_at_the_300_best_detections_of_a_picture(draw_scene: Any) -> 
 
 def test_lvis_takes_rare_common_and_frequent_classes_apart(draw_scene: Any) -> None:
     from dataclasses import replace
-
-    from maskrcnn.evaluation.measuring import truth_of
 
     truth, results = draw_scene(np.random.default_rng(3))
     known = replace(truth_of(truth), frequencies={9: "r", 2: "f"})

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,8 +15,13 @@ from boxes_by_chance import CLASSES, SIZE_HW, case_by_chance, found, thing
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from maskrcnn.data.formats.coco_results import Result
-from maskrcnn.evaluation.errors import ERRORS, SUMMARY, Case, ErrorCounter, Errors
+from maskrcnn.data.formats.coco_results import Result, read_results
+from maskrcnn.errors import AnnotationError
+from maskrcnn.evaluation import analyse_results, evaluate_results
+from maskrcnn.evaluation.choosing import choose_measures
+from maskrcnn.evaluation.coco import Kind
+from maskrcnn.evaluation.counting import Times
+from maskrcnn.evaluation.errors import ERRORS, SUMMARY, Case, ErrorCounter, Errors, TideErrors
 from maskrcnn.evaluation.ground_truth import GroundTruth, Truth
 from maskrcnn.evaluation.scenes import scenes
 from maskrcnn.evaluation.verdicts import judge
@@ -300,3 +307,70 @@ def test_without_wrong_detections_and_missed_objects_nothing_costs_anything() ->
     errors = errors_of(truth, perfect)
     assert errors.ap == 1
     assert set(errors.costs.values()) == {0.0}
+
+
+# ---- as a measure
+
+
+def repeated(truth: GroundTruth, results: Sequence[Result], counts: dict[int, int]) -> tuple[GroundTruth, list[Result]]:
+    """Return the data with every picture as often as it counts, each time with an id of its own."""
+    ids = {i: [100 * i + copy for copy in range(counts[i])] for i in truth.sizes_hw}
+    objects = [one._replace(image_id=new) for one in truth.objects for new in ids[one.image_id]]
+    more = [Result(**{**one, "image_id": new}) for one in results for new in ids[one["image_id"]]]  # type: ignore[typeddict-item]
+    sizes = {new: truth.sizes_hw[i] for i, each in ids.items() for new in each}
+    return GroundTruth(sizes, truth.names, tuple(objects)), more
+
+
+def test_pictures_that_count_several_times_are_as_if_they_were_there_so_often() -> None:
+    for seed in range(40):
+        truth, results = case_by_chance(seed)
+        rng = np.random.default_rng(seed)
+        counts = {i: int(rng.integers(0, 4)) for i in truth.sizes_hw}
+        counter = TideErrors().start("box", truth)
+        for scene in scenes("box", truth, results):
+            counter.add(scene)
+        ids = sorted(counts)
+        tally = counter.tally(Times(np.array(ids), np.array([counts[i] for i in ids])))
+        errors = errors_of(*repeated(truth, results, counts))
+        for name, cost in errors.costs.items():
+            assert tally.overall[f"tide/{name}"] == (None if cost is None else pytest.approx(cost, abs=1e-12)), seed
+            for row, of_class in zip(tally.classes, errors.classes.values(), strict=True):
+                expected = of_class[name]
+                assert row[f"tide/{name}"] == (None if expected is None else pytest.approx(expected, abs=1e-12))
+
+
+def test_evaluation_gives_what_errors_cost_beside_cocos_numbers() -> None:
+    truth, results = case_by_chance(4)
+    metrics = evaluate_results(truth, results, measures=choose_measures("coco,tide"))
+    mask = analyse_results(truth, results).errors
+    assert mask.kind == "mask"
+    assert metrics["mask/AP50"] == pytest.approx(mask.ap, abs=1e-12)
+    assert {name: metrics[f"mask/tide/{name}"] for name in (*ERRORS, *SUMMARY)} == mask.costs
+    assert metrics.meanings["mask/tide/class"].startswith("AP at IoU 0.50 that it costs: overlaps an object of another")
+
+
+FAKE = Path(__file__).parents[2] / "../shared/data/coco_eval_fake100/dataset/cocoapi"
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "counts"),  # as the authors' program counts them
+    [("box", "bbox", (83, 1, 0, 1, 0, 97)), ("mask", "segm", (76, 82, 7, 0, 4, 109))],
+)
+def test_the_fake_results_of_coco(kind: Kind, name: str, counts: tuple[int, ...]) -> None:
+    if not FAKE.exists():
+        pytest.skip("../shared/data/coco_eval_fake100 is not here")
+    truth = json.loads((FAKE / "instances_val2014_100.json").read_text(encoding="utf-8"))
+    results = read_results(FAKE / f"instances_val2014_fake{name}100_results.json")
+    errors = analyse_results(truth, results, kind=kind).errors
+    assert tuple(errors.counts.values()) == counts
+    assert errors.ap == pytest.approx(evaluate_results(truth, results)[f"{kind}/AP50"], abs=1e-12)
+
+
+def test_results_without_what_is_to_overlap_are_refused() -> None:
+    truth, results = case_by_chance(4)
+    boxes = [Result(**{k: v for k, v in one.items() if k != "segmentation"}) for one in results]  # type: ignore[typeddict-item]
+    assert analyse_results(truth, boxes).errors.kind == "box"
+    with pytest.raises(AnnotationError, match="results: expected a mask of every object and detection, got"):
+        analyse_results(truth, boxes, kind="mask")
+    with pytest.raises(AnnotationError, match="expected the image_id of pictures in the data"):
+        analyse_results(truth, [found(99, CAT, OBJECT, 0.5)])

@@ -117,10 +117,10 @@ def test_every_detection_can_be_followed(page: Page) -> None:
     ways = [each for each in page.values("id") if each.startswith("way")]
     assert len(ways) > 3
     assert page.values("data-go", "button") == [way.removeprefix("way") for way in ways]
-    assert sorted(page.values("data-go", "a")) == sorted(page.values("data-go", "button"))
+    assert sorted(page.values("data-go", "g")) == sorted(page.values("data-go", "button"))
     owned = {number for each in page.values("data-of", "rect") for number in each.split()}
     assert owned == set(page.values("data-go", "button"))
-    for name in page.values("aria-label", "a"):
+    for name in page.values("aria-label", "g"):
         assert re.fullmatch(r"follow \d+ (circle|square|triangle) \d\.\d\d", name)
 
 
@@ -150,6 +150,14 @@ def test_nothing_found_shows_how_far_it_came(tiny: ModelConfig, tmp_path: Path) 
     assert "0 detections" in page.text
     assert "Nothing was found." in page.text
     assert page.values("data-go") == []
+
+
+def test_nothing_found_of_what_is_annotated(tiny: ModelConfig, folder: Path, tmp_path: Path) -> None:
+    model = loud(tiny.change(classes=NAMES, detect=tiny.detect.change(score_threshold=1.0)))
+    page = Page(inspect_picture(model, "000002.png", tmp_path / "out.html", data=folder))
+    assert "Nothing was found." in page.text
+    assert "Losses" in page.text
+    assert "Overlaps" not in page.text
 
 
 def test_many_detections_are_followed_up_to_a_number(tiny: ModelConfig, tmp_path: Path) -> None:

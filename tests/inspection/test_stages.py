@@ -23,7 +23,6 @@ from maskrcnn.inspection.stages import (
     suppression_table,
     suppressors,
 )
-from maskrcnn.inspection.teaching import match_greedily
 from maskrcnn.inspection.ways import cells_read, ways
 from maskrcnn.model.mask_rcnn import build
 from maskrcnn.prediction import Predictor
@@ -154,7 +153,8 @@ def test_bars_are_the_probabilities_of_the_surest_regions_class_by_class(view: V
         assert one.bars[-1].share == own[-1]
         shares = [bar.share for bar in one.bars[:-1]]
         assert shares == sorted(own[:-1].tolist(), reverse=True)[: len(shares)]
-    tops = probabilities[:, :-1].argmax(axis=1)
+    sure = probabilities[:, :-1].max(axis=1) > view.config.detect.score_threshold
+    tops = probabilities[sure, :-1].argmax(axis=1)
     first = [one.bars[0].name for one in bars[: len(np.unique(tops))]]
     assert len(set(first)) == len(first)
 
@@ -170,15 +170,6 @@ def test_a_way_has_all_its_steps(view: View) -> None:
         x1, y1, x2, y2 = way.steps[0].view
         assert 0 <= x1 < x2 <= view.trace.padded_hw[1]
         assert 0 <= y1 < y2 <= view.trace.padded_hw[0]
-
-
-def test_matching_is_greedy_within_classes_and_crowds_stay_free() -> None:
-    overlap = np.array([[0.6, 0.9, 0.0], [0.0, 0.95, 0.0], [0.7, 0.0, 0.0], [0.0, 0.0, 0.9], [0.3, 0.4, 0.0]])
-    found = np.array([0, 0, 1, 0, 0])
-    there, crowd = np.array([0, 0, 0]), np.array([False, False, True])
-    assert match_greedily(overlap, found, there, crowd).tolist() == [1, -1, -1, -1, -1]
-    assert match_greedily(overlap, np.zeros(5), there, ~crowd & False).tolist() == [1, -1, 0, 2, -1]
-    assert match_greedily(np.zeros((2, 0)), found[:2], there[:0], crowd[:0]).tolist() == [-1, -1]
 
 
 def test_a_close_view_stays_in_the_picture_and_has_room() -> None:

@@ -412,6 +412,22 @@ class Exported:
         return found
 
 
+def test_thresholds_of_classes_hold_whatever_runs_the_network(
+    tiny: ModelConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    every = Predictor(eager(tiny)).predict(picture())
+    middle = [float(np.median(every.scores[every.labels == k])) if k in every.labels else 0.5 for k in range(3)]
+    exported = Exported(eager(tiny))
+    exported.config = tiny.change(detect=tiny.detect.change(class_thresholds=middle))
+    monkeypatch.setattr("maskrcnn.prediction.predictor.open_exported", lambda *_: exported)
+    some = load("m.onnx")
+    expected = every[every.scores > np.array(middle)[every.labels]]
+    assert 0 < len(expected) < len(every)
+    assert_same(some.predict(picture()), expected)
+    assert_same(some.with_every_score().predict(picture()), every)
+    assert_same(load("m.onnx", score_threshold=0.06).predict(picture()), every[every.scores > 0.06])
+
+
 def test_an_exported_file_has_no_network_but_takes_a_higher_threshold(
     tiny: ModelConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:

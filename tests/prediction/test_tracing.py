@@ -42,19 +42,25 @@ def picture(seed: int = 3) -> NDArray[np.uint8]:
     return blocks.repeat(SIZE[0] // 10, axis=0).repeat(SIZE[1] // 10, axis=1)
 
 
+def usual(tiny: ModelConfig) -> ModelConfig:
+    return tiny.change(detect=tiny.detect.change(score_threshold=0.2, detections=12))
+
+
 CHANGES: dict[str, Callable[[ModelConfig], ModelConfig]] = {
     "usual": lambda config: config,
     "ranked as one": lambda config: config.change(rpn=config.rpn.change(ranking="all", pre_nms=30, proposals=40)),
     "every other cell": lambda config: config.change(rpn=config.rpn.change(stride=2)),
     "centred": lambda config: config.change(input=config.input.change(resize="centred_square", max_size=128)),
+    "thresholds a class": lambda config: config.change(
+        detect=config.detect.change(class_thresholds=(0.5, 0.3, 0.45), detections=40, nms_iou=0.7)
+    ),
     "last pixels": lambda config: config.change(anchors=config.anchors.change(corners="inclusive")),
 }
 
 
 @pytest.fixture(scope="module", params=CHANGES)
 def predictor(request: pytest.FixtureRequest, tiny: ModelConfig) -> Predictor:
-    config = tiny.change(detect=tiny.detect.change(score_threshold=0.2, detections=12))
-    return Predictor(spread(CHANGES[request.param](config)))
+    return Predictor(spread(CHANGES[request.param](usual(tiny))))
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +81,8 @@ def moved(box: NDArray[np.floating], deltas: NDArray[np.floating]) -> NDArray[np
 def test_what_comes_out_is_what_is_predicted(predictor: Predictor, trace: Trace) -> None:
     found = predictor.predict(picture())
     assert len(found) > 5
+    if predictor.config.detect.class_thresholds:
+        assert len(found) < len(trace["masks"]["boxes"])
     assert len(set(found.labels.tolist())) > 1
     for name in ("boxes", "scores", "labels"):
         assert np.array_equal(getattr(trace.instances, name), getattr(found, name)), name

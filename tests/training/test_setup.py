@@ -192,3 +192,10 @@ def test_wrong_changes_are_sentences(shapes):
     dataset = open_dataset(shapes / "train")
     with pytest.raises(ConfigError, match=r"^model: rpn.sample: unknown setting; did you mean 'samples'"):
         start_model(dataset, None, "small", {"rpn": {"sample": 3}}, 0)
+
+
+def test_thresholds_of_other_weights_are_not_kept(shrunk, shapes, sessions, tiny, tmp_path):
+    detect = tiny.detect.change(class_thresholds=(0.5, 0.6, 0.7), detections=7)
+    save(build(tiny.change(detect=detect)), tmp_path / "old.safetensors")
+    start = start_model(open_dataset(shapes / "train"), open_file(tmp_path / "old.safetensors"), "small", {}, 0)
+    assert start.model.config.detect == tiny.detect.change(detections=7)

@@ -312,7 +312,7 @@ def train(
 
 [bold]Measures[/]
 
-  coco boundary lvis voc kitti dsb pose mapping sizes proposals
+  coco boundary lvis voc kitti dsb pose mapping sizes tide proposals
   figures may follow a name: mapping:0.75  sizes:16:64:256  dsb:0.3
 
 [bold]What comes out[/]

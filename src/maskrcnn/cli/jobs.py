@@ -57,9 +57,10 @@ class Asked(NamedTuple):
             InputError: They are not whole numbers of at least 1.
         """
         try:
-            return limits_of([int(each) for each in self.detections.split(",")])
+            limits = [int(each) for each in self.detections.split(",")]
         except ValueError:
             raise InputError(f"detections: expected whole numbers such as 1,10,100, got {self.detections}") from None
+        return limits_of(limits)
 
 
 def _show(
@@ -88,6 +89,8 @@ def _show(
 
 
 def _leave(metrics: Metrics, out: Path | None) -> None:
+    if metrics.cost is not None:
+        say(metrics.cost.describe())
     if out is not None:
         write(metrics, out / "metrics.json")
         say(f"results in {out}")

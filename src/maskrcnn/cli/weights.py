@@ -99,6 +99,9 @@ def _model_facts(config: ModelConfig) -> Iterator[tuple[str, str]]:
     yield "pyramid", f"{config.pyramid.channels} channels, {config.pyramid.norm} norm"
     yield "heads", f"boxes {config.box_head.kind}, masks {config.mask_head.convs} convolutions, RPN {config.rpn.depth}"
     yield "classes", f"{len(config.classes)}: {few(config.classes, _MOST_CLASSES)}"
+    if config.detect.class_thresholds:
+        named = zip(config.classes, config.detect.class_thresholds, strict=True)
+        yield "thresholds", few((f"{name} {value:.3f}" for name, value in named), _MOST_CLASSES)
     picture = config.input
     yield "pictures", f"{picture.resize}, min_size {picture.min_size}, max_size {picture.max_size}"
 

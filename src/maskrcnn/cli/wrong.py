@@ -34,7 +34,7 @@ def explain_model(
     if len(paths) != 2:
         raise InputError(f"errors: expected MODEL DATA, or --results FILE DATA, got {' '.join(paths)}")
     if store:
-        read(Path(paths[0]))  # what can't be written is refused before the long run
+        _check_place(Path(paths[0]))
     dataset = open_chosen(Path(paths[1]), wanted)
     predictor = running.load(paths[0])
     if out is not None:
@@ -67,6 +67,16 @@ def explain_results(
     if out is not None:
         write(analysis, out / "errors.json")
     _show(analysis, out)
+
+
+def _check_place(model: Path) -> None:
+    """Refuse before the long run what can't take thresholds after it."""
+    if not model.is_file():
+        raise InputError(
+            f"--store: expected a model file of this package, which takes the thresholds, got {model}; "
+            "maskrcnn weights convert writes one"
+        )
+    read(model)
 
 
 def _show(analysis: Analysis, out: Path | None) -> None:

@@ -70,7 +70,7 @@ def calibrate(judged: Judged, names: Sequence[str], iou: float = 0.5, bins: int 
     >>> calibration.counts.tolist(), round(calibration.error, 4)
     ([0, 0, 0, 1, 0, 0, 0, 0, 0, 3], 0.2625)
     """
-    edges = np.linspace(0.0, 1.0, bins + 1)
+    edges = np.arange(bins + 1) / bins  # each the nearest to its decimal
     counts, scores, right = _binned(judged, edges)
     classes = {}
     for label, name in enumerate(names):

@@ -172,9 +172,9 @@ def write(metrics: Metrics, path: Path | str) -> None:
 
 
 def sentences(metrics: Metrics) -> list[str]:
-    """Return what stands below the numbers: how much was measured, what to know about it, what it took."""
+    """Return what stands below the numbers: how much was measured, and what to know about it."""
     counts = f"{metrics.images} pictures, {metrics.objects} objects, {metrics.detections} detections"
-    return [counts, *metrics.notes, *([metrics.cost.describe()] if metrics.cost else [])]
+    return [counts, *metrics.notes]
 
 
 def table(metrics: Metrics) -> Table:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from rich.markup import escape
 from rich.table import Table
 
 from maskrcnn.evaluation.analysis import Analysis
@@ -19,7 +20,8 @@ _MOST_ROWS = 15
 def tables(analysis: Analysis) -> Iterator[Table]:
     """Lay out errors, confusion, calibration and thresholds."""
     yield error_table(analysis.errors)
-    yield confusion_table(analysis.confusion)
+    if analysis.confusion.names:
+        yield confusion_table(analysis.confusion)
     yield calibration_table(analysis.calibration)
     yield threshold_table(analysis.thresholds, analysis.errors.iou)
 
@@ -53,8 +55,9 @@ def confusion_table(confusion: Confusion) -> Table:
 
 
 def _caption(confusion: Confusion) -> str:
-    low, high = (f"{edge:.2f}" for edge in (confusion.thresholds.min(), confusion.thresholds.max()))
-    sure = f"probability of at least {low}" if low == high else f"thresholds of the classes, {low} to {high}"
+    edges = sorted({f"{edge:.2f}" for edge in confusion.thresholds})
+    several = len(edges) > 1
+    sure = f"thresholds of the classes, {edges[0]} to {edges[-1]}" if several else f"probability of at least {edges[0]}"
     return f"{sure}, IoU {confusion.iou:g} of every {confusion.kind}; an object counts for the surest detection of it"
 
 
@@ -64,12 +67,12 @@ def _matrix(confusion: Confusion) -> Table:
     )
     out.add_column("there \\ found")
     for name in (*confusion.names, "not found"):
-        out.add_column(name, justify="right")
+        out.add_column(escape(name), justify="right")
     for row, name in enumerate((*confusion.names, "nothing there")):
         cells = [
             f"[bold]{count}[/]" if row == column else str(count) for column, count in enumerate(confusion.counts[row])
         ]
-        out.add_row(name, *cells[: len(confusion.names)], "" if row == len(confusion.names) else cells[-1])
+        out.add_row(escape(name), *cells[: len(confusion.names)], "" if row == len(confusion.names) else cells[-1])
     return out
 
 
@@ -80,7 +83,7 @@ def _mistakes(confusion: Confusion) -> Table:
         out.add_column(heading)
     out.add_column("count", justify="right")
     for there, found, count in confusion.mistaken(_MOST_ROWS):
-        out.add_row(there, found, f"{count:,}")
+        out.add_row(escape(there), escape(found), f"{count:,}")
     return out
 
 
@@ -108,7 +111,7 @@ def threshold_table(thresholds: dict[str, Threshold], iou: float) -> Table:
         out.add_column(heading, justify="right", style="bold" if heading == "threshold" else None)
     for name, best in thresholds.items():
         numbers = (_show(each) for each in (best.threshold, best.f1, best.precision, best.recall))
-        out.add_row(name, f"{best.objects:,}", *numbers)
+        out.add_row(escape(name), f"{best.objects:,}", *numbers)
     return out
 
 

@@ -414,7 +414,7 @@ class _Oracles:
         order = order[np.argsort(labels[order], kind="stable")]
         ends = np.cumsum(np.bincount(labels[order], minlength=self.classes))
         values = np.full(self.classes, np.nan)
-        for label, (begin, end) in enumerate(zip([0, *ends[:-1]], ends, strict=True)):
+        for label, (begin, end) in enumerate(zip([0, *ends], ends, strict=False)):
             own = order[begin:end]
             if objects[label]:
                 came_to = np.where(right[own], RIGHT, WRONG).astype(np.uint8)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from maskrcnn.data.dataset import Rings
+from maskrcnn.data.formats.json_stream import elements_at, find_sections
 from maskrcnn.ops.rle import RLE, Bitmap, encode
 
 if TYPE_CHECKING:
@@ -76,7 +77,22 @@ def from_dataset(dataset: Dataset) -> GroundTruth:
         for record in dataset.records
         if record.labelled is not None
     }
-    return GroundTruth(sizes, names, tuple(objects), tuple(notes), labelled)
+    return GroundTruth(sizes, names, tuple(objects), tuple(notes), labelled, _frequencies(dataset))
+
+
+def _frequencies(dataset: Dataset) -> dict[int, str]:
+    """Return how often each class of an LVIS file occurs, by its id."""
+    if dataset.format != "lvis" or not dataset.source.is_file():
+        return {}
+    sections = find_sections(dataset.source, ["categories"])
+    if "categories" not in sections:
+        return {}
+    entries = elements_at(dataset.source, sections["categories"], "categories")
+    return {
+        entry["id"]: entry["frequency"]
+        for entry in entries
+        if isinstance(entry, dict) and "frequency" in entry and entry.get("id") in dataset.category_ids
+    }
 
 
 def from_coco(values: Mapping[str, Any], source: str = "ground truth") -> GroundTruth:

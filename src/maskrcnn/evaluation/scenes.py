@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from maskrcnn.evaluation.boundary import boundaries
 from maskrcnn.evaluation.coco import Kind
 from maskrcnn.evaluation.ground_truth import GroundTruth, Truth
-from maskrcnn.ops.rle import decompress
 
 if TYPE_CHECKING:
     from maskrcnn.data.formats.coco_results import Result
@@ -112,7 +111,7 @@ class Viewer:
             np.array([self._label_of[one["category_id"]] for one in detections], dtype=np.int64),
             scores[order],
             overlaps(kind, detections, there),
-            np.array([_area(one) for one in detections], dtype=np.float64),
+            _areas(detections),
             np.array([looked_for is not None and one["category_id"] not in looked_for for one in detections], np.bool_),
             np.array([one.bbox[3] for one in there], dtype=np.float64),
             np.array([one["bbox"][3] if "bbox" in one else np.nan for one in detections], dtype=np.float64),
@@ -167,8 +166,12 @@ def overlaps(kind: Kind, detections: Sequence[Result], objects: Sequence[Truth])
     return ious
 
 
-def _area(result: Result) -> float:
-    # as pycocotools: a record's box, where it has one, decides whether it is small or large
-    if "bbox" in result:
-        return result["bbox"][2] * result["bbox"][3]
-    return float(decompress(result["segmentation"]["counts"])[1::2].sum())
+def _areas(results: Sequence[Result]) -> NDArray[np.float64]:
+    """Return areas as pycocotools: a record's box, where it has one, decides whether it is small or large."""
+    from faster_coco_eval.core.mask import area
+
+    boxless = [i for i, one in enumerate(results) if "bbox" not in one]
+    areas = np.array([one["bbox"][2] * one["bbox"][3] if "bbox" in one else 0.0 for one in results], dtype=np.float64)
+    if boxless:
+        areas[boxless] = area([results[i]["segmentation"] for i in boxless])
+    return areas

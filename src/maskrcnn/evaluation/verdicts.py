@@ -32,8 +32,8 @@ class Verdicts(NamedTuple):
     @property
     def wrong(self) -> NDArray[np.bool_]:
         """(D,) bool. What found nothing and is not ignored."""
-        nothing: NDArray[np.bool_] = self.objects == NOTHING
-        return nothing & ~self.ignored
+        wrong: NDArray[np.bool_] = (self.objects == NOTHING) & ~self.ignored
+        return wrong
 
 
 def judge(scene: Scene, iou: float) -> Verdicts:

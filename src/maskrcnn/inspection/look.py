@@ -124,16 +124,16 @@ def inspect_picture(
     """
     tell = progress or _silent
     predictor = model if isinstance(model, Predictor) else load(model)
-    sample, dataset, i = _sample(predictor, picture, data)
+    sample = None if data is None else _annotated(predictor, picture, data)
     tell(1, 4)
     image = to_array(picture) if sample is None else sample.image
-    trace = predictor.trace(image if sample is None else sample.image)
+    trace = predictor.trace(image)
     tell(2, 4)
     view = View.of(trace, predictor.config, _shown(trace.instances))
     teaching = None
-    if sample is not None and dataset is not None:
+    if sample is not None:
         lesson = learn(_on_cpu(predictor), trace, sample)
-        teaching = teach(view, lesson, sample, dataset, i)
+        teaching = teach(view, lesson, sample)
     tell(3, 4)
     page = contents(view, image, Path(picture).name, teaching, predictor.choice)
     write_text(Path(out), picture_page(page))
@@ -146,17 +146,12 @@ def _on_cpu(predictor: Predictor) -> MaskRCNN:
     return predictor.model if predictor.device.type == "cpu" else copy.deepcopy(predictor.model).cpu()
 
 
-def _sample(
-    predictor: Predictor, picture: str | Path, data: str | Path | Dataset | None
-) -> tuple[Sample | None, Dataset | None, int]:
-    """Find the picture among annotated ones, where they are given."""
-    if data is None:
-        return None, None, -1
+def _annotated(predictor: Predictor, picture: str | Path, data: str | Path | Dataset) -> Sample:
+    """Find the picture among annotated ones."""
     from maskrcnn.data import open_dataset
 
     dataset = data if isinstance(data, Dataset) else open_dataset(data)
-    i = find_picture(dataset, picture)
-    return labelled_sample(dataset, i, predictor.class_names), dataset, i
+    return labelled_sample(dataset, find_picture(dataset, picture), predictor.class_names)
 
 
 def find_picture(dataset: Dataset, picture: str | Path) -> int:

@@ -122,7 +122,7 @@ def input_table(view: View) -> Table:
         read, own = pixels[i][inside].astype(np.float64), seen[i][inside].astype(np.float64)
         rows.append([name, read.mean(), config.mean[i], config.std[i], own.min(), own.max()])
     columns = ("band", "mean of\nthe picture", "taken off", "divided\nby", "seen\nfrom", "to")
-    note = "What the network sees of most photographs has a mean near 0 and a spread near 1."
+    note = "What the network sees is the value less what is taken off, divided."
     return Table("Pixels", columns, rows, note, digits=2)
 
 
@@ -356,18 +356,19 @@ def region_bars(view: View) -> list[RegionBars]:
     """Show what the surest regions look like, one class after another."""
     probabilities = view.tensor("box head", "probabilities")
     source = backwards(view.trace.origins.proposal[: view.shown])
-    best = _one_class_after_another(probabilities[:, :-1])[:MOST_BARS]
+    best = _one_class_after_another(probabilities[:, :-1], view.config.detect.score_threshold)[:MOST_BARS]
     return [RegionBars(f"proposal {i + 1}", bars_of(view, i), source.get(i, ())) for i in best]
 
 
-def _one_class_after_another(probabilities: Floats) -> list[int]:
-    """Order regions: the surest of each class, the surest class first, then the second ones, and so on."""
+def _one_class_after_another(probabilities: Floats, least: float) -> list[int]:
+    """Order regions: the surest of each class, then the second ones, and so on; last those that are of none."""
     label, value = probabilities.argmax(axis=1), probabilities.max(axis=1)
     order = np.argsort(-value, kind="stable")
     turn = np.zeros(len(order), dtype=np.int64)
     for k in np.unique(label):
         own = order[label[order] == k]
         turn[own] = np.arange(len(own))
+    turn[value <= least] = len(order)
     ordered: list[int] = order[np.argsort(turn[order], kind="stable")].tolist()
     return ordered
 

@@ -13,14 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from maskrcnn.data.dataset import Dataset
-from maskrcnn.data.formats.coco_results import to_coco_results
 from maskrcnn.draw.heat import heat
+from maskrcnn.draw.overlay import names
 from maskrcnn.draw.page import Table
-from maskrcnn.evaluation.coco import Kind
-from maskrcnn.evaluation.ground_truth import from_dataset
-from maskrcnn.evaluation.run import matching_categories
-from maskrcnn.evaluation.scenes import overlaps
+from maskrcnn.evaluation.pairs import pair
 from maskrcnn.inspection.figures import Figure, Shape, rect
 from maskrcnn.inspection.learning import Chosen, Lesson
 from maskrcnn.inspection.stages import View, recall_table
@@ -28,7 +24,6 @@ from maskrcnn.structures import Sample
 
 MOST_NEGATIVES = 60
 MOST_OBJECTS = 24  # columns of the table of overlaps
-MATCHING_IOU = 0.5
 
 
 class Overlaps(NamedTuple):
@@ -80,11 +75,11 @@ class Teaching:
     losses: Table
 
 
-def teach(view: View, lesson: Lesson, sample: Sample, dataset: Dataset, i: int) -> Teaching:
-    """Put what annotations tell of a trace into figures and tables; picture i of the set is the one traced."""
+def teach(view: View, lesson: Lesson, sample: Sample) -> Teaching:
+    """Put what annotations tell of a trace into figures and tables; the sample is the picture that was traced."""
     return Teaching(
         _matches(view, lesson, sample),
-        overlap_table(view, dataset, i),
+        overlap_table(view, sample),
         recall_table(view, lesson.objects),
         [
             *_target_figures(view, lesson.anchors, "anchors", lesson.objects),
@@ -95,59 +90,18 @@ def teach(view: View, lesson: Lesson, sample: Sample, dataset: Dataset, i: int) 
     )
 
 
-def overlap_table(view: View, dataset: Dataset, i: int) -> Overlaps:
-    """Measure how much the shown detections overlap the objects of picture i, and match them."""
-    single = dataset.select([i])
-    truth = from_dataset(single)
-    found = view.trace.instances[: view.shown]
-    results = to_coco_results(found, dataset.image_id(i), matching_categories(found.class_names, single))
-    kind: Kind = "mask" if all(each.rle is not None for each in truth.objects) else "box"
-    iou = overlaps(kind, results, truth.objects)
-    categories = [each.category_id for each in truth.objects]
-    match = match_greedily(
-        iou,
-        np.array([result["category_id"] for result in results], dtype=np.int64),
-        np.array(categories, dtype=np.int64),
-        np.array([each.crowd for each in truth.objects], dtype=np.bool_),
-    )
-    objects = [f"{k + 1} {truth.names.get(category, '')}" for k, category in enumerate(categories)]
-    objects = [f"{name} (crowd)" if one.crowd else name for name, one in zip(objects, truth.objects, strict=True)]
+def overlap_table(view: View, sample: Sample) -> Overlaps:
+    """Measure how much the shown detections overlap the objects of the picture, and match them."""
+    pairs = pair(sample.instances, view.trace.instances[: view.shown])
+    objects = [f"{k + 1} {name}" for k, name in enumerate(names(sample.instances))]
     rows = [view.caption(d) for d in range(view.shown)]
-    return Overlaps(
-        kind, rows, objects[:MOST_OBJECTS], iou[:, :MOST_OBJECTS], match, max(0, len(objects) - MOST_OBJECTS)
-    )
-
-
-def match_greedily(
-    iou: NDArray[np.float64], found: NDArray[np.int64], there: NDArray[np.int64], crowd: NDArray[np.bool_]
-) -> NDArray[np.int64]:
-    """Give each detection, best first, the object of its class that it overlaps most and that is still free.
-
-    Args:
-        iou: (D, G) float64. Detections by falling score.
-        found: (D) int64. Their classes.
-        there: (G) int64. The classes of the objects.
-        crowd: (G) bool. Objects that are many, and stay free.
-
-    Returns:
-        (D) int64. The object, or -1 where none is overlapped by half.
-
-    >>> match_greedily(np.array([[0.9, 0.6], [0.8, 0.7]]), np.zeros(2), np.zeros(2), np.zeros(2, bool)).tolist()
-    [0, 1]
-    """
-    match = np.full(len(found), -1, dtype=np.int64)
-    free = np.ones(len(there), dtype=np.bool_)
-    for d in range(len(found)):
-        own = np.where(free & (there == found[d]) & ~crowd, iou[d], -1.0)
-        if len(own) and own.max() >= MATCHING_IOU:
-            match[d] = own.argmax()
-            free[match[d]] = False
-    return match
+    left_out = max(0, len(objects) - MOST_OBJECTS)
+    return Overlaps(pairs.kind, rows, objects[:MOST_OBJECTS], pairs.ious[:, :MOST_OBJECTS], pairs.matches, left_out)
 
 
 def _matches(view: View, lesson: Lesson, sample: Sample) -> Figure:
-    names = [name for name, crowd in zip(sample.instances.names, sample.instances.crowd, strict=True) if not crowd]
-    shapes = [Shape(rect(box), "truth", f"object: {name}") for box, name in zip(lesson.objects, names, strict=True)]
+    learnt = sample.instances[~sample.instances.crowd].names
+    shapes = [Shape(rect(box), "truth", f"object: {name}") for box, name in zip(lesson.objects, learnt, strict=True)]
     slots, boxes = view.trace.origins.slot, view.tensor("masks", "boxes")
     shapes += [Shape(rect(boxes[slots[i]]), "found", view.caption(i), (i,), view.colour(i)) for i in range(view.shown)]
     return Figure("Annotated and found", view.whole, "dashed white is annotated, solid is found", shapes)
@@ -186,9 +140,9 @@ def _target_figures(view: View, chosen: Chosen, what: str, objects: NDArray[np.f
 
 
 def _mask_pairs(lesson: Lesson, sample: Sample) -> list[MaskPair]:
-    names = [name for name, crowd in zip(sample.instances.names, sample.instances.crowd, strict=True) if not crowd]
+    learnt = sample.instances[~sample.instances.crowd].names
     return [
-        MaskPair(f"object {target + 1} {names[target]}", heat(wanted, 0, 1), heat(drawn, 0, 1))
+        MaskPair(f"object {target + 1} {learnt[target]}", heat(wanted, 0, 1), heat(drawn, 0, 1))
         for target, wanted, drawn in zip(
             lesson.masks.target.tolist(), lesson.masks.wanted, lesson.masks.drawn, strict=True
         )

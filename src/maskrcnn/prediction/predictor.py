@@ -192,13 +192,17 @@ class Predictor:
         return [results[i] for i in range(len(pictures))]
 
     def _wanted(self, found: Instances) -> Instances:
-        """Drop what is below the threshold of its class, and below one that an exported file does not know."""
+        return found[self._above(found)]
+
+    def _above(self, found: Instances) -> NDArray[np.bool_]:
+        """Say what is above the threshold of its class, and above one that an exported file does not know: (N)."""
         detect = self.config.detect
+        above = np.ones(len(found), dtype=np.bool_)
         if detect.class_thresholds:
-            found = found[found.scores > np.array(detect.class_thresholds)[found.labels]]
+            above &= found.scores > np.array(detect.class_thresholds)[found.labels]
         if detect.score_threshold > self.engine.config.detect.score_threshold:
-            found = found[found.scores > detect.score_threshold]
-        return found
+            above &= found.scores > detect.score_threshold
+        return above
 
     def with_every_score(self) -> Predictor:
         """Return the same without thresholds of single classes: what measures a model needs the uncertain objects."""
@@ -226,11 +230,12 @@ class Predictor:
         instances = to_instances(detections, 0, (h, w), picture.size_hw, self.config)
         boxes = detections.boxes[0, : len(origins.proposal)].float().cpu().numpy()
         kept = PASTINGS[self.config.mask_head.paste].kept(in_picture(boxes, (h, w), picture.size_hw, self.config))
+        above = self._above(instances)
         way, (H, W) = WAYS[self.config.input.resize], images.shape[2:]
         return Trace(
             stages,
-            Origins(*(each[kept] for each in origins)),
-            instances,
+            Origins(*(each[kept][above] for each in origins)),
+            instances[above],
             (h, w),
             (H, W),
             (way.before(H - h), way.before(W - w)),
