@@ -55,7 +55,7 @@ def assert_alone(page: str) -> None:
     assert re.findall(r'href="(?!#)|@import|<link|src="(?!data:)|https?://(?!www\.w3\.org)', page) == []
 
 
-EMPTY = RunPage("t", "", [], [], ["cat"], Gallery([], "", [], "", [], ""), [], None, [], [], {}, {}, {})
+EMPTY = RunPage("t", "", [], [], ["cat"], Gallery([], "", None, [], "", [], ""), [], None, [], [], {}, {}, {})
 
 
 def test_an_empty_page_is_a_page() -> None:
@@ -177,6 +177,10 @@ def test_several_runs(make_run, results, no_model, tmp_path: Path) -> None:
     rows = re.findall(r"<tr>(.*?)</tr>", page, flags=re.DOTALL)
     changed = [re.findall(r"<td[^>]*>([^<]*)</td>", row) for row in rows if "train." in row]
     assert changed == [["train.learning_rate", "0.001", "0.5"], ["train.seed", "0", "3"]]
+    compared = {row[1]: row for row in cells(page, "<h3>Differences from")}
+    assert set(compared) == {"box/AP", "box/AP50", "mask/AP", "mask/AP50"}
+    low, high = (float(each) for each in compared["mask/AP"][3:5])
+    assert low <= float(compared["mask/AP"][2]) <= high
     # the second one finds nothing false on picture 3, where the first one does: that is where they differ most
     assert re.findall(r"<figcaption><bdi>(\d)\.png", page)[0] == "3"
     with pytest.raises(InputError, match="expected a folder for the page about 2 runs, got none; name it with --out"):

@@ -127,9 +127,9 @@ def threshold_table(analysis: Analysis) -> Table:
 def calibration_chart(calibration: Calibration) -> Chart:
     """Draw how often detections are right over what they say of themselves."""
     full = calibration.counts > 0
-    error = "" if calibration.error is None else f", expected calibration error {calibration.error:.3f}"
+    error = "" if calibration.error is None else f"expected calibration error {calibration.error:.3f}"
     return Chart(
-        f"Calibration{error}",
+        "Calibration",
         "probability",
         "share that is right",
         [
@@ -139,7 +139,7 @@ def calibration_chart(calibration: Calibration) -> Chart:
                 calibration.scores[full].tolist(),
                 calibration.right[full].tolist(),
                 emphasis=True,
-                value="",
+                value=error,
             ),
         ],
         y_max=1.0,

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from maskrcnn.data.dataset import Dataset
 from maskrcnn.data.formats.coco_results import Result, read_results, write_results
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.evaluation import evaluate_results
 from maskrcnn.evaluation.coco import Kind, Metrics
-from maskrcnn.evaluation.ground_truth import GroundTruth, from_dataset
+from maskrcnn.evaluation.ground_truth import GroundTruth
+from maskrcnn.evaluation.measuring import Evaluation, measure_results
 from maskrcnn.evaluation.run import matching_categories, predict_dataset, results_of
 from maskrcnn.files import write_text
 from maskrcnn.model.weights import read
@@ -42,14 +42,19 @@ class Measured(NamedTuple):
     Attributes:
         told: What the run's folder says.
         found: What was found.
+        evaluation: What was counted of it.
         metrics: How good it is.
-        truth: What it was measured against.
     """
 
     told: Told
     found: Found
+    evaluation: Evaluation
     metrics: Metrics
-    truth: GroundTruth
+
+    @property
+    def truth(self) -> GroundTruth:
+        """What it was measured against."""
+        return self.evaluation.truth
 
     @property
     def kind(self) -> Kind:
@@ -112,7 +117,8 @@ def measure(
         MaskRCNNError: The model or a picture can't be read, or the folder can't be written.
     """
     found = found_by(told.run, dataset, open_model, progress, batch=batch, workers=workers)
-    return Measured(told, found, evaluate_results(dataset, found.results), from_dataset(dataset))
+    evaluation = measure_results(dataset, found.results)
+    return Measured(told, found, evaluation, evaluation.metrics())
 
 
 def found_by(

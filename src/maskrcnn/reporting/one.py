@@ -8,9 +8,11 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from maskrcnn.data.dataset import Dataset
 from maskrcnn.draw.chart import Chart, layout
+from maskrcnn.draw.layout import contact_sheet
 from maskrcnn.draw.page import Headline, Table, render
 from maskrcnn.evaluation.analysis import Analyser, Analysis
 from maskrcnn.evaluation.errors import ERRORS
@@ -32,7 +34,7 @@ from maskrcnn.reporting.faults import (
 )
 from maskrcnn.reporting.measuring import Measured, Progress, Sure
 from maskrcnn.reporting.runs import same_data
-from maskrcnn.reporting.shots import Crop, Shot, cut_out, sceneries, shoot
+from maskrcnn.reporting.shots import Crop, Shot, cut_out, differing, sceneries, shoot
 from maskrcnn.reporting.words import (
     QUALITY,
     RIGHT,
@@ -49,7 +51,8 @@ from maskrcnn.version import __version__
 
 CASES = 24  # missed objects and false detections that are shown
 EXAMPLES = 6  # of each class of errors
-FIRST = 6  # pictures that are seen before one asks for all
+FIRST = 6  # pictures that are seen before one asks for all, and that are on the sheet
+COLUMNS = 3
 
 
 class Card(NamedTuple):
@@ -68,6 +71,7 @@ class Gallery:
     Attributes:
         cards: Pictures with truth and prediction, the worst first.
         choice: How they were chosen.
+        sheet: The first of them, each with its differences; None without any.
         missed: Objects that were not found, those that were nearly found first.
         missed_note: How many there are of how many.
         false: Detections that are wrong, the surest first.
@@ -76,6 +80,7 @@ class Gallery:
 
     cards: Sequence[Card]
     choice: str
+    sheet: Image.Image | None
     missed: Sequence[Crop]
     missed_note: str
     false: Sequence[Crop]
@@ -156,6 +161,11 @@ class RunPage:
         return [*self.curves, *self.training]
 
     @property
+    def sheets(self) -> dict[str, Image.Image]:
+        """What is written as pictures too, by the names of the files."""
+        return {} if self.gallery.sheet is None else {"worst pictures": self.gallery.sheet}
+
+    @property
     def colours(self) -> list[Colour]:
         """The colour of each class."""
         return colours(self.names)
@@ -204,6 +214,7 @@ def run_page(measured: Measured, dataset: Dataset, count: int, score: float | No
         gallery=Gallery(
             [drawn.cards[each] for each in chosen],
             _choice(len(chosen), len(cases.pictures), sure.words),
+            _sheet(drawn, chosen),
             drawn.list("all missed", len(cases.missed)),
             _of(len(cases.missed), cases.missed_count, "missed object"),
             drawn.list("all false", len(cases.false)),
@@ -273,10 +284,17 @@ class _Wanted(NamedTuple):
         return cls(cases.pictures, {cases.pictures[each].image_id: each for each in chosen}, by_picture)
 
 
+def _sheet(drawn: _Drawn, chosen: Sequence[int]) -> Image.Image | None:
+    first = [each for each in chosen if each in drawn.differences]
+    names = [drawn.cards[each].shot.name for each in first]
+    return contact_sheet([drawn.differences[each] for each in first], COLUMNS, names) if first else None
+
+
 class _Drawn(NamedTuple):
-    """Cards by their place among the pictures, crops by the list that they belong to and their place in it."""
+    """Cards and differences by their place among the pictures, crops by their list and their place in it."""
 
     cards: dict[int, Card]
+    differences: dict[int, Image.Image]
     crops: dict[tuple[str, int], Crop]
 
     def list(self, name: str, most: int) -> list[Crop]:
@@ -288,7 +306,8 @@ def _draw(
     measured: Measured, dataset: Dataset, least: NDArray[np.float64], wanted: _Wanted, progress: Progress
 ) -> _Drawn:
     """Read each picture that is shown once, and draw all that is shown of it."""
-    drawn = _Drawn({}, {})
+    drawn = _Drawn({}, {}, {})
+    worst = set(list(wanted.cards.values())[:FIRST])
     needed = {*wanted.cards, *wanted.cuts}
     stream = sceneries(dataset, measured.kind, measured.truth, [measured.found.results], [least], needed)
     for done, scenery in enumerate(stream, 1):
@@ -298,6 +317,8 @@ def _draw(
             went = wanted.pictures[place]
             words = card_words(went.right, went.missed, went.false)
             drawn.cards[place] = Card(shoot(scenery), place, went.quality, words)
+            if place in worst:
+                drawn.differences[place] = differing(scenery)
         for cut in wanted.cuts.get(image_id, ()):
             case = error_case(scenery.judged[0].scene, cut.case) if isinstance(cut.case, Error) else cut.case
             drawn.crops[cut.name, cut.place] = cut_out(scenery, case, cut.of)

@@ -69,7 +69,7 @@ def report(
     dataset = validation_of(told[0]) if data is None else opened_set([data])
     measured = [measure(each, dataset, open_model, progress, batch=batch, workers=workers) for each in told]
     page = _page(measured, dataset, pictures, score, progress)
-    write_figures(page.charts, folder / FIGURES)
+    write_figures(page.charts, page.sheets, folder / FIGURES)
     write_text(folder / PAGE, page.html())
     return folder / PAGE
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import NamedTuple
+
+from PIL import Image
 
 from maskrcnn.data.dataset import Dataset
 from maskrcnn.draw.chart import Chart, layout
 from maskrcnn.draw.page import Cell, Table, render
+from maskrcnn.evaluation.bootstrap import compare
 from maskrcnn.evaluation.coco import KINDS, Kind
 from maskrcnn.evaluation.curves import precision_recall
 from maskrcnn.evaluation.errors import ERRORS, ErrorCounter, Errors
@@ -33,6 +37,7 @@ from maskrcnn.reporting.words import (
 from maskrcnn.training.folder import describe
 from maskrcnn.version import __version__
 
+DRAWS = 200
 SCORES = ("AP", "AP50", "AP75", "AR100")
 
 
@@ -56,6 +61,7 @@ class RunsPage:
         runs: What the runs are called.
         names: The classes, in the order of the data.
         hyperparameters: Settings against AP and AR.
+        differences: How much lower AP is than that of the best run.
         scores: AP per class of each run.
         changed: Settings that differ.
         rows: Pictures, those on which the runs differ most first.
@@ -72,6 +78,7 @@ class RunsPage:
     runs: Sequence[str]
     names: Sequence[str]
     hyperparameters: Table
+    differences: Table
     scores: Sequence[Table]
     changed: Table
     rows: Sequence[Row]
@@ -85,6 +92,11 @@ class RunsPage:
     def charts(self) -> list[Chart]:
         """What is written as figures too."""
         return [*self.curves, *self.training]
+
+    @property
+    def sheets(self) -> dict[str, Image.Image]:
+        """No pictures are written as figures."""
+        return {}
 
     @property
     def colours(self) -> list[Colour]:
@@ -130,6 +142,7 @@ def runs_page(
         runs=[each.name for each in told],
         names=dataset.class_names,
         hyperparameters=hyperparameters(runs),
+        differences=differences(runs, progress),
         scores=[*_class_tables(runs), _error_table(runs, looked)],
         changed=_side_by_side("Settings that differ", "setting", told, [settings_of(each) for each in told]),
         rows=rows,
@@ -145,7 +158,7 @@ def hyperparameters(runs: Sequence[Measured]) -> Table:
     """Lay the settings that matter most beside AP and AR, a row a run, the best one first."""
     kinds = _kinds(runs)
     rows: list[list[Cell]] = []
-    for each in sorted(runs, key=lambda one: -(one.metrics[f"{kinds[-1]}/AP"] or 0.0)):
+    for each in _best_first(runs):
         train = each.told.train
         pictures = f"{train.batch}" if train.accumulate == 1 else f"{train.batch} x {train.accumulate}"
         settings: list[Cell] = [f"{train.learning_rate:g}", f"{train.weight_decay:g}", pictures, f"{train.epochs}"]
@@ -156,6 +169,32 @@ def hyperparameters(runs: Sequence[Measured]) -> Table:
     columns += [f"{kind}\n{name}" for kind in kinds for name in SCORES]
     note = "AP is over IoU 0.50:0.95, AR100 recall with at most 100 detections of a picture and class; all areas."
     return Table("Settings against scores", [*columns, "s a\npicture"], rows, note)
+
+
+def _best_first(runs: Sequence[Measured]) -> list[Measured]:
+    kind = _kinds(runs)[-1]
+    return sorted(runs, key=lambda one: -(one.metrics[f"{kind}/AP"] or 0.0))
+
+
+def differences(runs: Sequence[Measured], progress: Progress) -> Table:
+    """Compare the runs with the best one on the same draws of pictures; nothing of a single picture."""
+    best, *others = _best_first(runs)
+    keys = [f"{kind}/{name}" for kind in _kinds(runs) for name in ("AP", "AP50")]
+    rows: list[list[Cell]] = []
+    for other in others if best.metrics.images > 1 else ():
+        title = f"comparing {other.told.name}"
+        found = compare(best.evaluation, other.evaluation, DRAWS, progress=partial(progress, title))
+        for key in keys:
+            if key in found:
+                one = found[key]
+                clear = "yes" if one.clear else "no"
+                rows.append([other.told.name, key, one.difference, one.interval.low, one.interval.high, clear])
+    columns = ["run", "number", "difference", "from", "to", "clear"]
+    note = (
+        f"The pictures are drawn with replacement {DRAWS} times, and both runs are measured on the same draws: 95 % of "
+        "the differences are between the two last numbers. A difference is clear where they do not enclose 0."
+    )
+    return Table(f"Differences from {best.told.name}", columns, rows, note)
 
 
 def _kinds(runs: Sequence[Measured]) -> list[Kind]:

@@ -20,6 +20,7 @@ from PIL import Image
 from maskrcnn.data.dataset import Dataset
 from maskrcnn.data.formats.coco_results import Result
 from maskrcnn.data.geometry import crop_instances, resize_instances
+from maskrcnn.draw.differences import differences
 from maskrcnn.draw.labels import font, place
 from maskrcnn.draw.page import data_uri
 from maskrcnn.evaluation.coco import Kind
@@ -190,6 +191,16 @@ def shoot(scenery: Scenery) -> Shot:
     layer = _layer(truth, size_hw, states, words)
     uri = _uri(sample.image, size_hw)
     return Shot(scenery.name, uri, (size_hw[1], size_hw[0]), layer, tuple(layers), scenery.fault)
+
+
+def differing(scenery: Scenery) -> Image.Image:
+    """Draw what the first run missed, what it found that is not there, and what it found, into the picture."""
+    one, found, sample = scenery.judged[0], scenery.found[0], scenery.sample
+    shown = np.flatnonzero(one.sure & ~one.verdicts.ignored)
+    zoom = max(1, SIDE // max(sample.instances.size_hw))
+    image = differences(sample.image, sample.instances, found[shown], one.verdicts.objects[shown], zoom=zoom)
+    image.thumbnail((SIDE, SIDE))
+    return image
 
 
 _TOLD: dict[State, str] = {"right": "", "missed": ": missed", "ignored": ": a crowd", "false": ""}
