@@ -57,9 +57,14 @@ def test_the_page_of_weights(browser: Chromium, weights_page: Path) -> None:
     check_page(browser, weights_page)
 
 
-def test_detections_are_followed_by_click_key_and_finger(browser: Chromium, picture_page: Path) -> None:
+def test_detections_are_followed_by_pointer_key_and_finger(browser: Chromium, picture_page: Path) -> None:
+    marked = "document.querySelector('svg [data-go=\"1\"] .hit').classList.contains('on')"
     with browser.open(picture_page, 1280, "light") as tab:
         assert tab.ask(SHOWN) == "way0"
+        tab.hover("button[data-go='1']")
+        assert (tab.ask(marked), tab.ask(SHOWN)) == (True, "way0")
+        tab.hover("h1")
+        assert not tab.ask(marked)
         tab.click("button[data-go='2']")
         assert tab.ask(SHOWN) == "way2"
         assert tab.ask(LIT.format(2))

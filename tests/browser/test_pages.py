@@ -11,10 +11,8 @@ from chromium import Chromium
 
 from maskrcnn.config import ModelConfig, TrainConfig
 from maskrcnn.data import open_dataset
-from maskrcnn.data.synth import KINDS, synthesise
+from maskrcnn.data.synth import synthesise
 from maskrcnn.inspection import show_data
-from maskrcnn.inspection.look import inspect_picture
-from maskrcnn.inspection.weights import show_weights
 from maskrcnn.model.mask_rcnn import build
 from maskrcnn.model.weights import save
 from maskrcnn.reporting import report
@@ -124,52 +122,3 @@ def test_examples_of_errors_unfold_by_key(browser: Chromium, run_report: Path) -
         tab.ask(f"{last}.querySelector('summary').focus()")
         tab.press("Enter")
         assert tab.ask(f"{last}.open") is not before
-
-
-# ---- one picture's way through a model, and a model's weights
-
-
-@pytest.fixture(scope="module")
-def model(tiny: ModelConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An untrained model, which is sure of nothing but shows all of it."""
-    config = tiny.change(classes=KINDS["shapes"].class_names, detect={"score_threshold": 0.0, "detections": 5})
-    path = tmp_path_factory.mktemp("model") / "model.safetensors"
-    save(build(config), path)
-    return path
-
-
-@pytest.fixture(scope="module")
-def picture_page(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("picture")
-    synthesise("shapes", folder / "set", 1, seed=3, size_hw=(64, 96))
-    picture = folder / "set/images/000001.png"
-    return inspect_picture(model, picture, folder / "picture.html", data=folder / "set")
-
-
-def test_the_page_of_a_picture(browser: Chromium, picture_page: Path) -> None:
-    check_page(browser, picture_page)
-
-
-def test_a_detection_is_followed_by_pointer_key_and_finger(browser: Chromium, picture_page: Path) -> None:
-    marked = "document.querySelector('g[data-go=\"1\"] .hit').classList.contains('on')"
-    shown = "[...document.querySelectorAll('.way')].findIndex(way => !way.hidden)"
-    with browser.open(picture_page, 1280, "light") as tab:
-        assert (tab.ask(marked), tab.ask(shown)) == (False, 0)
-        tab.hover("button[data-go='1']")
-        assert (tab.ask(marked), tab.ask(shown)) == (True, 0)
-        tab.hover("h1")
-        assert not tab.ask(marked)
-        tab.click("button[data-go='1']")
-        assert (tab.ask(marked), tab.ask(shown)) == (True, 1)
-        tab.press("ArrowRight")
-        assert tab.ask(shown) == 2
-        tab.ask("document.querySelector('g[data-go=\"1\"]').focus()")
-        tab.press("Enter")
-        assert tab.ask(shown) == 1
-    with browser.open(picture_page, 360, "dark") as tab:
-        tab.tap("button[data-go='2']")
-        assert tab.ask(f"new Promise(done => setTimeout(() => done({shown}), 300))") == 2
-
-
-def test_the_page_of_weights(browser: Chromium, model: Path, tmp_path: Path) -> None:
-    check_page(browser, show_weights(model, tmp_path / "weights.html"))
