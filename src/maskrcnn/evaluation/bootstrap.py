@@ -87,7 +87,8 @@ def compare(
         progress: Called with draws done and draws in all.
 
     Raises:
-        InputError: They were measured on different pictures, or have no number in common, or there are fewer than two pictures, or samples.
+        InputError: They were measured on different pictures, or have no number in common, or there are fewer than two
+            pictures, or samples.
     """
     if first.truth.sizes_hw != second.truth.sizes_hw or first.truth.names != second.truth.names:
         raise InputError("compare: expected two evaluations of the same pictures and classes, got different ones")
