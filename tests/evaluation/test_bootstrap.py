@@ -96,3 +96,13 @@ def test_what_can_not_be_drawn_or_compared_is_refused(draw_scene: Any) -> None:
         compare(one, other)
     with pytest.raises(InputError, match=r"^bootstrap: expected two pictures and two samples or more, got 6 and 1$"):
         intervals(one, 1)
+
+
+def test_boxes_are_not_compared_with_masks(draw_scene: Any) -> None:
+    truth, results = scene(draw_scene)
+    one, other = (
+        measure_results(truth, [{key: value for key, value in each.items() if key != gone} for each in results])
+        for gone in ("bbox", "segmentation")
+    )
+    with pytest.raises(InputError, match=r"^compare: expected numbers that both have, got mask of one and box of the"):
+        compare(one, other)

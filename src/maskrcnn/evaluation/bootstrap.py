@@ -87,10 +87,16 @@ def compare(
         progress: Called with draws done and draws in all.
 
     Raises:
-        InputError: They were measured on different pictures, or there are fewer than two pictures, or samples.
+        InputError: They were measured on different pictures, or have no number in common, or there are fewer than two
+            pictures, or samples.
     """
     if first.truth.sizes_hw != second.truth.sizes_hw or first.truth.names != second.truth.names:
         raise InputError("compare: expected two evaluations of the same pictures and classes, got different ones")
+    if not set(first.values()[0]) & set(second.values()[0]):
+        raise InputError(
+            f"compare: expected numbers that both have, got {' and '.join(first.kinds) or 'none'} of one "
+            f"and {' and '.join(second.kinds) or 'none'} of the other"
+        )
     drawn: dict[str, list[float]] = {}
     for times in _draws(first, samples, seed, progress):
         for name, value in _differences(first.values(times)[0], second.values(times)[0]).items():
