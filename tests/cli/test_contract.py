@@ -124,10 +124,13 @@ def test_every_command_and_option_is_documented(path: str) -> None:
 
 def test_choices_are_those_of_the_settings() -> None:
     from maskrcnn.cli import app as module_app  # the Typer object; its module holds the choices
-    from maskrcnn.cli.app import Arithmetic, Backbone, Layers, Precision, Preset, StyleName, Takes, Target
     from maskrcnn.cli.data.convert import Format, Pictures
     from maskrcnn.cli.data.crop import Empty
     from maskrcnn.cli.data.synth import Kind, Layout
+    from maskrcnn.cli.export import Takes, Target
+    from maskrcnn.cli.options import Arithmetic
+    from maskrcnn.cli.predict import StyleName
+    from maskrcnn.cli.train import Backbone, Layers, Precision, Preset
     from maskrcnn.data import tiles
     from maskrcnn.draw.styles import STYLES
     from maskrcnn.engines.choice import AUTO, PRECISIONS

@@ -129,7 +129,8 @@ EVALUATE = {
     "model.safetensors words.txt": "words.txt: expected annotations of a known kind, got a file with suffix .txt",
     "model.safetensors shapes --out words.txt": "words.txt: expected a folder, got a file; choose another folder",
     "model.safetensors shapes --measures coco,acc": (
-        "measures: expected names of coco, boundary, lvis, voc, kitti, dsb, pose, mapping, sizes, tide, proposals, got acc"
+        "measures: expected names of coco, boundary, lvis, voc, kitti, dsb, pose, mapping, sizes, tide, proposals, "
+        "got acc"
     ),
     "model.safetensors shapes --measures voc:0.7": "measures: expected at most 0 figures after voc, got voc:0.7",
     "model.safetensors shapes --measures sizes:small": (

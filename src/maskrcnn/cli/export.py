@@ -1,49 +1,63 @@
-"""`maskrcnn export`."""
+"""`maskrcnn export`: its options."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated, Literal
 
-from rich.console import Console
+import typer
 
-from maskrcnn.cli.words import progress_of_stages, say
-from maskrcnn.data import open_dataset
-from maskrcnn.data.images import list_images
-from maskrcnn.engines.graphs.metadata import Takes
-from maskrcnn.errors import InputError
-from maskrcnn.export import export
+Target = Literal["onnx", "openvino", "torchscript", "pt2"]
+Takes = Literal["network", "uint8", "float32"]
+
+EPILOG = """[bold]Examples[/]
+
+  maskrcnn export run/model.safetensors --to onnx --out model.onnx
+  maskrcnn export run/model.safetensors --to onnx --takes uint8 \\
+      --out model.onnx --pictures photos --data photos/val
+  maskrcnn export run/model.safetensors --to openvino --out model.xml \\
+      --int8 --calibrate photos/train --data photos/val
+
+[bold]What comes out[/]
+
+  --out FILE   the model; .onnx, .xml (with a .bin), .torchscript or .pt2
+  FILE.json    how well it agrees: differences, AP, time, operators
+  stdout       the same as a table
+
+In Python: maskrcnn.export.export
+"""
 
 
-def run_export(
-    model: str, out: Path, to: str, takes: Takes, pictures: Sequence[str], data: Path | None, calibrate: Path | None
+def export(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A model file, a URL or a name.")],
+    to: Annotated[Target, typer.Option(help="The kind of file.")],
+    out: Annotated[Path, typer.Option(metavar="FILE", help="Where to.")],
+    takes: Annotated[
+        Takes,
+        typer.Option(
+            help="network: pictures resized and padded by the caller. uint8, float32: whole pictures of that type, "
+            "which the file resizes."
+        ),
+    ] = "network",
+    pictures: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PICTURES", help="Compare on these; by default on drawn ones. May be repeated."),
+    ] = None,
+    data_: Annotated[
+        Path | None, typer.Option("--data", metavar="DATA", help="Measure AP of model and file on these.")
+    ] = None,
+    int8: Annotated[bool, typer.Option("--int8", metavar="", help="Compute in 8 bits; onnx and openvino.")] = False,
+    calibrate: Annotated[
+        Path | None,
+        typer.Option(metavar="DATA", help="With --int8: pictures of the kind that the model will see."),
+    ] = None,
 ) -> None:
-    """Write the file, show how well it agrees, and say where both are."""
-    with progress_of_stages("exporting") as advance:
-        report = export(
-            model,
-            out,
-            to=to,
-            takes=takes,
-            calibrate=calibrate,
-            pictures=list_images(pictures) if pictures else (),
-            data=None if data is None else open_dataset(data),
-            progress=advance,
-        )
-    Console(file=sys.stdout, width=None if sys.stdout.isatty() else 120, highlight=False).print(report.table())
-    for note in report.notes:
-        say(f"note: {note}")
-    say(f"model: {out}; report: {out}.json")
+    """Write a model as one file that runs without this package.
 
-
-def check_calibration(int8: bool, calibrate: Path | None) -> None:
-    """Refuse one of `--int8` and `--calibrate` without the other.
-
-    Raises:
-        InputError: It stands alone.
+    The file is run beside the model, and the report says how far boxes,
+    probabilities and masks differ. See docs/export.md for what is inside.
     """
-    if int8 and calibrate is None:
-        raise InputError("--int8: expected --calibrate with pictures of the kind that the model will see, got none")
-    if calibrate is not None and not int8:
-        raise InputError(f"--calibrate: expected --int8 beside it, got {calibrate} alone")
+    from maskrcnn.cli.exporting import check_calibration, run_export
+
+    check_calibration(int8, calibrate)
+    run_export(model, out, to, takes, pictures or (), data_, calibrate)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from maskrcnn.cli.data.options import ClassMap, FormatName
+from maskrcnn.cli.options import Device, Threads
 
 EPILOG = """[bold]Examples[/]
 
@@ -52,12 +53,8 @@ def inspect(
     ] = None,
     format_: FormatName = None,
     classes: ClassMap = None,
-    device: Annotated[
-        str | None, typer.Option(metavar="NAME", help="cpu, cuda, cuda:1 or mps; the GPU where there is one.")
-    ] = None,
-    threads: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="Threads of a CPU; one a core unless given.")
-    ] = None,
+    device: Device = None,
+    threads: Threads = None,
 ) -> None:
     """Look inside: a picture's way through a model, its weights, or a data set.
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from maskrcnn.cli.data.options import ClassMap, FormatName
+from maskrcnn.cli.options import Batch, Device, Workers
 
 EPILOG = """[bold]Examples[/]
 
@@ -43,13 +44,9 @@ def report(
     ] = None,
     format_: FormatName = None,
     classes: ClassMap = None,
-    device: Annotated[
-        str | None, typer.Option(metavar="NAME", help="cpu, cuda, cuda:1 or mps; the GPU where there is one.")
-    ] = None,
-    batch: Annotated[int, typer.Option(metavar="N", min=1, help="Pictures read together.")] = 1,
-    workers: Annotated[
-        int, typer.Option(metavar="N", min=0, help="Processes that read pictures; 0 reads in this one.")
-    ] = 0,
+    device: Device = None,
+    batch: Batch = 1,
+    workers: Workers = 0,
 ) -> None:
     """Show what came of a training, or of several side by side, on one page.
 
