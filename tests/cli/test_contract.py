@@ -31,13 +31,13 @@ CONTRACT = {
     "maskrcnn predict": (
         "MODEL PICTURES --out --json --score --style --device --backend --precision --threads --batch --workers"
     ),
-    "maskrcnn export": "MODEL --to --out --takes --pictures --data --int8 --calibrate",
-    "maskrcnn demo": "--out --seed",
-    "maskrcnn report": ("RUN --out --data --open --pictures --score --format --classes --device --batch --workers"),
     "maskrcnn errors": "[MODEL] DATA --out --results --store --score --format --classes --device --batch --workers",
     "maskrcnn inspect": (
         "MODEL|DATA [PICTURE] --data --weights --out --open --score --format --classes --device --threads"
     ),
+    "maskrcnn report": ("RUN --out --data --open --pictures --score --format --classes --device --batch --workers"),
+    "maskrcnn export": "MODEL --to --out --takes --pictures --data --int8 --calibrate",
+    "maskrcnn demo": "--out --seed",
     "maskrcnn data": "",
     "maskrcnn data show": "DATA --out --open --count --seed --format --classes",
     "maskrcnn data doctor": "DATA --depth --json --out --fix --deleak --only --ignore --format",
