@@ -38,7 +38,7 @@ os.environ["MASKRCNN_MALLOC"] = "system"
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # fixtures hold no examples to run, and several files of one name can't be imported as examples
-collect_ignore_glob = ["*/conftest.py"]
+collect_ignore_glob = ["conftest.py", "*/conftest.py"]
 
 TINY = ModelConfig(
     classes=("cat", "dog", "horse"),

@@ -137,7 +137,7 @@ def test_anchors_and_their_scores(model: MaskRCNN, single: Any) -> None:
 
 
 def compare(model: MaskRCNN, batch: Given, golden: Any, prefix: str) -> Any:
-    """Compare proposals, heads on their boxes, and detections; give what the whole model finds.
+    """Compare proposals, heads on their boxes, and detections; give what the whole model finds, with these masks.
 
     Masks are drawn in their boxes: where a box ends on the last pixel, its last bit decides whether a sample is zero.
     """
@@ -166,6 +166,7 @@ def compare(model: MaskRCNN, batch: Given, golden: Any, prefix: str) -> Any:
         assert np.array_equal(labels[i].numpy()[order] + 1, own[:n, 4])
         expected = masks[i][np.arange(n), :, :, own[:n, 4].astype(int)]
         assert np.abs(patches[i, :n].numpy() - expected).max() < 1e-3
+        found.masks[i][torch.from_numpy(order)] = patches[i, :n]
     return found
 
 
