@@ -157,7 +157,7 @@ def compare(model: MaskRCNN, batch: Given, golden: Any, prefix: str) -> Any:
         theirs_in_pixels = torch.from_numpy(pixels(detections[..., :4], batch.images))
         patches = model.masks(table, theirs_in_pixels, torch.from_numpy(detections[..., 4]).long() - 1)
         found = model(*batch)
-    masks = golden[f"{prefix}mrcnn_mask"]
+    masks, drawn = golden[f"{prefix}mrcnn_mask"], torch.zeros(found.masks.shape)
     for i, own in enumerate(detections):
         n = int((own[:, 4] > 0).sum())
         assert (labels[i] >= 0).sum() == n
@@ -166,8 +166,8 @@ def compare(model: MaskRCNN, batch: Given, golden: Any, prefix: str) -> Any:
         assert np.array_equal(labels[i].numpy()[order] + 1, own[:n, 4])
         expected = masks[i][np.arange(n), :, :, own[:n, 4].astype(int)]
         assert np.abs(patches[i, :n].numpy() - expected).max() < 1e-3
-        found.masks[i][torch.from_numpy(order)] = patches[i, :n]
-    return found
+        drawn[i, torch.from_numpy(order)] = patches[i, :n]
+    return found._replace(masks=drawn)
 
 
 def test_one_picture(model: MaskRCNN, single: Any) -> None:
