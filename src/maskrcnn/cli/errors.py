@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from maskrcnn.cli.data.options import ClassMap, FormatName
-from maskrcnn.cli.options import Batch, Device, Workers
+from maskrcnn.cli.options import Batch, Device, ModelAndData, OutFolder, Workers
 
 EPILOG = """[bold]Examples[/]
 
@@ -30,14 +30,8 @@ In Python: maskrcnn.evaluation.analyse, analyse_results
 
 
 def errors(
-    paths: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="[MODEL] DATA",
-            help="A model (file, URL or name) and annotated pictures; with --results the pictures alone.",
-        ),
-    ],
-    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder for what comes out.")] = None,
+    paths: ModelAndData,
+    out: OutFolder = None,
     results: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Look at these COCO results, made elsewhere, not at a model.")
     ] = None,

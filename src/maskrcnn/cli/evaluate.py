@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from maskrcnn.cli.data.options import ClassMap, FormatName
-from maskrcnn.cli.options import BackendName, Batch, Device, PrecisionName, Threads, Workers
+from maskrcnn.cli.options import BackendName, Batch, Device, ModelAndData, OutFolder, PrecisionName, Threads, Workers
 
 EPILOG = """[bold]Examples[/]
 
@@ -33,14 +33,8 @@ In Python: maskrcnn.evaluate
 
 
 def evaluate(
-    paths: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="[MODEL] DATA",
-            help="A model (file, URL or name) and annotated pictures; with --results the pictures alone.",
-        ),
-    ],
-    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder for what comes out.")] = None,
+    paths: ModelAndData,
+    out: OutFolder = None,
     results: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Measure these COCO results, made elsewhere, not a model.")
     ] = None,

@@ -96,7 +96,7 @@ def run_evaluation(
     batch: int,
     workers: int,
     wanted: Wanted,
-    asked: Asked = Asked(),  # noqa: B008 - it can't be changed
+    asked: Asked,
 ) -> None:
     """Measure a model, with a progress bar."""
     if len(paths) != 2:
@@ -152,7 +152,7 @@ def run_evaluation_of_results(
     out: Path | None,
     running: Running,
     wanted: Wanted,
-    asked: Asked = Asked(),  # noqa: B008 - it can't be changed
+    asked: Asked,
 ) -> None:
     """Measure results that were made elsewhere."""
     if len(paths) != 1:

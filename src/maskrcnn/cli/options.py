@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -11,6 +12,14 @@ Arithmetic = Literal["auto", "fp32", "bf16", "fp16", "int8"]
 
 MACHINE = "Machine"
 
+ModelAndData = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="[MODEL] DATA",
+        help="A model (file, URL or name) and annotated pictures; with --results the pictures alone.",
+    ),
+]
+OutFolder = Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Folder for what comes out.")]
 Device = Annotated[
     str | None,
     typer.Option(metavar="NAME", help="cpu, cuda, cuda:1 or mps; the GPU where there is one.", rich_help_panel=MACHINE),
