@@ -8,7 +8,7 @@ from pathlib import Path
 from maskrcnn.cli.browsing import browse
 from maskrcnn.cli.opening import Wanted, open_chosen
 from maskrcnn.cli.running import Running
-from maskrcnn.cli.words import progress, say
+from maskrcnn.cli.words import progress_of_stages, say
 from maskrcnn.errors import InputError
 from maskrcnn.reporting import report
 
@@ -29,7 +29,7 @@ def run_report(
     if data is None and wanted != Wanted():
         raise InputError("report: expected --data beside --format or --classes, got none")
     dataset = None if data is None else open_chosen(data, wanted)
-    with progress("reporting") as advance:
+    with progress_of_stages("reporting") as advance:
         page = report(
             runs,
             out,
@@ -39,7 +39,7 @@ def run_report(
             open_model=lambda model: running.load(str(model)),
             batch=batch,
             workers=workers,
-            progress=lambda _, done, total: advance(done, total),
+            progress=advance,
         )
     say(f"page {page}")
     if show:

@@ -18,9 +18,8 @@ from maskrcnn.evaluation.areas import ALL, AREAS
 from maskrcnn.evaluation.averages import Averages
 from maskrcnn.evaluation.coco import Kind, Number
 from maskrcnn.evaluation.ground_truth import GroundTruth
-from maskrcnn.model.frame import OVERHANG
 from maskrcnn.ops.resize import padded_size, place
-from maskrcnn.prediction.predictor import Picture, Predictor, prepare
+from maskrcnn.prediction.predictor import Picture, Predictor, grown, prepare
 
 LIMITS = (100, 300, 1000)
 _ANY = 1  # the one class
@@ -95,7 +94,4 @@ def propose(predictor: Predictor, picture: Picture) -> tuple[NDArray[np.float32]
         found = model.propose(model.features(images.to(predictor.device), sizes), sizes)
         boxes = model.frame.leave(found.boxes, model.frame.limits(sizes, (H, W)))[0][found.valid[0]].float().cpu()
         scores = found.logits[0][found.valid[0]].float().sigmoid().cpu()
-    end = OVERHANG[config.anchors.corners]
-    y, x = ((new - end) / max(old - end, 1) for new, old in zip(size_hw, resized_hw, strict=True))
-    scale, last = np.array([x, y, x, y], dtype=np.float32), np.array([0, 0, end, end], dtype=np.float32)
-    return (boxes.numpy() - last) * scale + last, scores.numpy()
+    return grown(boxes.numpy(), resized_hw, size_hw, config), scores.numpy()

@@ -108,10 +108,17 @@ def in_picture(
     boxes: NDArray[np.float32], resized_hw: tuple[int, int], size_hw: tuple[int, int], config: ModelConfig
 ) -> NDArray[np.float32]:
     """Bring boxes (N, 4) of the resized picture into the pixels of the one that came in; arguments as above."""
+    return PASTINGS[config.mask_head.paste].boxes(grown(boxes, resized_hw, size_hw, config))
+
+
+def grown(
+    boxes: NDArray[np.float32], resized_hw: tuple[int, int], size_hw: tuple[int, int], config: ModelConfig
+) -> NDArray[np.float32]:
+    """Do the same without the rounding of results."""
     end = OVERHANG[config.anchors.corners]
     y, x = ((new - end) / max(old - end, 1) for new, old in zip(size_hw, resized_hw, strict=True))
     scale, last = np.array([x, y, x, y], dtype=np.float32), np.array([0, 0, end, end], dtype=np.float32)
-    return PASTINGS[config.mask_head.paste].boxes((boxes - last) * scale + last)
+    return (boxes - last) * scale + last
 
 
 class Predictor:
