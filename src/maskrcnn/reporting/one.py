@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from maskrcnn.data.dataset import Dataset
-from maskrcnn.draw.chart import Chart, layout
+from maskrcnn.draw.chart import Chart
 from maskrcnn.draw.layout import contact_sheet
-from maskrcnn.draw.page import Headline, Table, render
+from maskrcnn.draw.page import Headline, Table
 from maskrcnn.evaluation.analysis import Analyser, Analysis
 from maskrcnn.evaluation.errors import ERRORS
 from maskrcnn.evaluation.errors import Case as Error
@@ -33,21 +33,17 @@ from maskrcnn.reporting.faults import (
     threshold_table,
 )
 from maskrcnn.reporting.measuring import Measured, Progress, Sure
+from maskrcnn.reporting.page import Page
 from maskrcnn.reporting.runs import same_data
 from maskrcnn.reporting.shots import Crop, Shot, cut_out, differing, sceneries, shoot
 from maskrcnn.reporting.words import (
-    QUALITY,
-    RIGHT,
-    Colour,
     card_words,
-    colours,
     data_of,
     many,
     settings_of,
     versions_of,
 )
 from maskrcnn.training.folder import describe
-from maskrcnn.version import __version__
 
 CASES = 24  # missed objects and false detections that are shown
 EXAMPLES = 6  # of each class of errors
@@ -122,7 +118,7 @@ class Faults:
 
 
 @dataclass(frozen=True)
-class RunPage:
+class RunPage(Page):
     """Everything on the page; whatever is empty is left out.
 
     Attributes:
@@ -141,6 +137,8 @@ class RunPage:
         versions: Names and versions of the software and the machine.
     """
 
+    template = "run.html"
+
     title: str
     lead: str
     headlines: Sequence[Headline]
@@ -156,33 +154,14 @@ class RunPage:
     versions: Mapping[str, object]
 
     @property
-    def charts(self) -> list[Chart]:
-        """What is written as figures too."""
-        return [*self.curves, *self.training]
-
-    @property
     def sheets(self) -> dict[str, Image.Image]:
         """What is written as pictures too, by the names of the files."""
         return {} if self.gallery.sheet is None else {"worst pictures": self.gallery.sheet}
 
     @property
-    def colours(self) -> list[Colour]:
-        """The colour of each class."""
-        return colours(self.names)
-
-    def html(self) -> str:
-        """Make the page, a whole HTML document."""
-        return render(
-            "run.html",
-            "maskrcnn.reporting",
-            page=self,
-            curves=[layout(chart) for chart in self.curves],
-            training=[layout(chart) for chart in self.training],
-            first=FIRST,
-            right=RIGHT,
-            quality=QUALITY,
-            version=__version__,
-        )
+    def first(self) -> int:
+        """How many pictures are shown before more are asked for."""
+        return FIRST
 
 
 def run_page(measured: Measured, dataset: Dataset, count: int, score: float | None, progress: Progress) -> RunPage:

@@ -7,11 +7,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import NamedTuple
 
-from PIL import Image
-
 from maskrcnn.data.dataset import Dataset
-from maskrcnn.draw.chart import Chart, layout
-from maskrcnn.draw.page import Cell, Table, render
+from maskrcnn.draw.chart import Chart
+from maskrcnn.draw.page import Cell, Table
 from maskrcnn.evaluation.bootstrap import compare
 from maskrcnn.evaluation.coco import KINDS, Kind
 from maskrcnn.evaluation.curves import precision_recall
@@ -21,21 +19,17 @@ from maskrcnn.reporting.cases import Collector, Picture, judged
 from maskrcnn.reporting.charts import compared_charts
 from maskrcnn.reporting.faults import mean_line
 from maskrcnn.reporting.measuring import Measured, Progress, Sure
+from maskrcnn.reporting.page import Page
 from maskrcnn.reporting.runs import Told, same_data
 from maskrcnn.reporting.shots import Shot, sceneries, shoot
 from maskrcnn.reporting.words import (
-    QUALITY,
-    RIGHT,
-    Colour,
     card_words,
-    colours,
     data_of,
     many,
     settings_of,
     versions_of,
 )
 from maskrcnn.training.folder import describe
-from maskrcnn.version import __version__
 
 DRAWS = 200
 SCORES = ("AP", "AP50", "AP75", "AR100")
@@ -51,7 +45,7 @@ class Row(NamedTuple):
 
 
 @dataclass(frozen=True)
-class RunsPage:
+class RunsPage(Page):
     """Everything on the page; whatever is empty is left out.
 
     Attributes:
@@ -72,6 +66,8 @@ class RunsPage:
         versions: Names and versions of the software and the machine of each run.
     """
 
+    template = "runs.html"
+
     title: str
     lead: str
     notes: Sequence[str]
@@ -87,34 +83,6 @@ class RunsPage:
     training: Sequence[Chart]
     data: Mapping[str, object]
     versions: Table
-
-    @property
-    def charts(self) -> list[Chart]:
-        """What is written as figures too."""
-        return [*self.curves, *self.training]
-
-    @property
-    def sheets(self) -> dict[str, Image.Image]:
-        """No pictures are written as figures."""
-        return {}
-
-    @property
-    def colours(self) -> list[Colour]:
-        """The colour of each class."""
-        return colours(self.names)
-
-    def html(self) -> str:
-        """Make the page, a whole HTML document."""
-        return render(
-            "runs.html",
-            "maskrcnn.reporting",
-            page=self,
-            curves=[layout(chart) for chart in self.curves],
-            training=[layout(chart) for chart in self.training],
-            right=RIGHT,
-            quality=QUALITY,
-            version=__version__,
-        )
 
 
 def runs_page(
