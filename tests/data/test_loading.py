@@ -12,8 +12,10 @@ import pytest
 import torch
 
 from maskrcnn.config import InputConfig
+from maskrcnn.data.batches import DeferredBatch
+from maskrcnn.data.copy_paste import CopyPaste
 from maskrcnn.data.loading import TrainingLoader
-from maskrcnn.data.transforms import Colour, Compose, HorizontalFlip, RandomCrop, Resize, Turn90
+from maskrcnn.data.transforms import Colour, Compose, Defer, HorizontalFlip, RandomCrop, Resize, ScaleJitter, Turn90
 from maskrcnn.errors import AnnotationError, ImageError, InputError, MaskRCNNError
 from maskrcnn.ops.rle import Bitmap
 from maskrcnn.structures import Batch, Bitmaps, Instances, Sample
@@ -192,3 +194,26 @@ def test_pictures_with_other_bands_than_the_model_are_refused():
     grey = InputConfig(mean=(0.0,), std=(1.0,), min_size=24, max_size=48)
     with pytest.raises(ImageError, match=r"^0\.png: expected a picture with 1 bands, got 3$"):
         list(TrainingLoader(Drawn(1), grey, AUGMENT, batch_size=1, seed=0))
+
+
+@pytest.mark.parametrize(("resize", "sampling"), [("short_edge", "antialias"), ("centred_square", "zero_edge")])
+@pytest.mark.parametrize(("workers", "most_pixels"), [(0, 1 << 22), (1, 1 << 22), (0, 700), (0, 1)])
+def test_pictures_that_are_made_later_are_the_same(resize, sampling, workers, most_pixels):
+    config = InputConfig(min_size=24, max_size=48, resize=resize, sampling=sampling)
+    chain = (HorizontalFlip(), Turn90(), RandomCrop(0.7), Colour(0.2, 0.2, 0.2, 0.1), Resize(config), ScaleJitter())
+    streams = []
+    for first in ((), (Defer(most_pixels),)):  # 600 or 800 pixels: all, some or none are deferred
+        transform = CopyPaste(Drawn(), Compose((*first, *chain)), 0.8)
+        loader = TrainingLoader(Drawn(), config, transform, batch_size=4, seed=9, workers=workers)
+        streams.append(list(loader))
+        loader.close()
+    now, later = streams
+    assert any(isinstance(batch, DeferredBatch) for batch in later) == (most_pixels > 1)
+    assert same_stream(now, [batch.made() if isinstance(batch, DeferredBatch) else batch for batch in later])
+
+
+def test_a_deferred_batch_travels_whole():
+    batch = next(iter(TrainingLoader(Drawn(), CONFIG, Compose((Defer(), AUGMENT)), batch_size=2, seed=9)))
+    assert batch.batch.images.shape[2:] == (0, 0)
+    moved = batch.to(torch.device("meta"))
+    assert {tensor.device.type for tensor in tensors(moved.made())} == {"meta"}

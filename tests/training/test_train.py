@@ -17,9 +17,10 @@ import maskrcnn
 from maskrcnn.config import TrainConfig
 from maskrcnn.data import open_dataset
 from maskrcnn.data.joining import join
+from maskrcnn.data.transforms import Defer
 from maskrcnn.errors import ConfigError, ImageError, InputError, WeightsError
 from maskrcnn.model.weights import read
-from maskrcnn.training import Devices, Run
+from maskrcnn.training import Devices, Run, fit
 from maskrcnn.training.history import read_history
 from maskrcnn.training.setup import start_model
 from maskrcnn.zoo import open_file
@@ -49,6 +50,21 @@ def copy(shapes, tmp_path):
 
 
 # What comes out
+
+
+def test_a_run_learns_the_same_where_the_device_makes_the_pictures(learn, tmp_path, shapes, monkeypatch):
+    settings = {"augment": {"flip": 0.5, "crop": 0.7, "colour": 0.3, "scale": [1.0, 1.5], "copy_paste": 0.5}}
+    runs = [Run(tmp_path / name) for name in ("now", "later")]
+    learn(runs[0].folder, settings=settings)
+    monkeypatch.setattr(fit, "left_to", lambda _: (Defer(),))
+    learn(runs[1].folder, settings=settings)
+    now, later = (load_file(run.model) for run in runs)
+    assert all(torch.equal(now[name], later[name]) for name in now)
+
+
+def test_pictures_are_left_to_accelerators_only():
+    assert fit.left_to(Devices("cpu")) == ()
+    assert fit.left_to(Devices("gpu")) == (Defer(),)
 
 
 def test_a_run_holds_all_that_is_needed_to_know_and_use_it(learn, run, shapes):

@@ -7,7 +7,8 @@ of a table; K classes; h, w of a mask's window.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -16,7 +17,8 @@ from torch import Tensor
 
 from maskrcnn.config import InputConfig, Resize
 from maskrcnn.errors import ImageError
-from maskrcnn.ops.resize import WAYS, place, to_tensor
+from maskrcnn.ops.pixels import Deferred, with_tensors
+from maskrcnn.ops.resize import WAYS, corner, place, to_tensor
 from maskrcnn.ops.rle import Bitmap
 from maskrcnn.structures import Batch, Instances, MaskTable, Sample
 
@@ -70,6 +72,38 @@ def slot_count(most: int) -> int:
     return 1 << (max(most, LEAST_SLOTS) - 1).bit_length()
 
 
+@dataclass(frozen=True)
+class DeferredBatch:
+    """A batch whose pictures are still to be made, on the device that it is brought to.
+
+    Attributes:
+        batch: All but the pictures, (B, C, 0, 0).
+        pictures: B pictures with what is to be done to them.
+        shape_hw: Height and width to pad to.
+        resize: The way of the model's settings, which says on what side.
+    """
+
+    batch: Batch
+    pictures: tuple[Deferred, ...]
+    shape_hw: tuple[int, int]
+    resize: Resize
+
+    def made(self) -> Batch:
+        """Make the pictures."""
+        return self.batch._replace(images=_pad([one.made() for one in self.pictures], self.shape_hw, self.resize))
+
+    def pin_memory(self) -> DeferredBatch:
+        """Lay everything where an accelerator can fetch it; the loader asks for it."""
+        return self._with_tensors(Tensor.pin_memory)
+
+    def to(self, device: torch.device) -> DeferredBatch:
+        """Bring everything to a device; Lightning asks for it."""
+        return self._with_tensors(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def _with_tensors(self, move: Callable[[Tensor], Tensor]) -> DeferredBatch:
+        return replace(self, batch=with_tensors(self.batch, move), pictures=with_tensors(self.pictures, move))
+
+
 def collate(
     samples: Sequence[Sample], keys: Sequence[int], shape_hw: tuple[int, int], resize: Resize = "short_edge"
 ) -> Batch:
@@ -84,16 +118,31 @@ def collate(
     Raises:
         ImageError: The pictures differ in their number of bands.
     """
+    batch = _truth(samples, keys, shape_hw, resize)
+    return batch._replace(images=_pad([to_tensor(sample.image) for sample in samples], shape_hw, resize))
+
+
+def collate_deferred(
+    samples: Sequence[Sample], keys: Sequence[int], shape_hw: tuple[int, int], resize: Resize = "short_edge"
+) -> DeferredBatch:
+    """Make a batch as `collate` does, of samples whose pixels are `Deferred`, and leave them so."""
+    pictures = tuple(Deferred.of(sample.image) for sample in samples)
+    return DeferredBatch(_truth(samples, keys, shape_hw, resize), pictures, shape_hw, resize)
+
+
+def _truth(samples: Sequence[Sample], keys: Sequence[int], shape_hw: tuple[int, int], resize: Resize) -> Batch:
+    """Make a batch without pictures."""
     for sample in samples:
         check_bands(sample, samples[0].image.shape[2])
     learnt = [sample.instances[~sample.instances.crowd] for sample in samples]
     crowds = [sample.instances[sample.instances.crowd] for sample in samples]
     G = slot_count(max(map(len, learnt)))
     most_crowds = max(map(len, crowds))
-    images, offsets = _images([to_tensor(sample.image) for sample in samples], shape_hw, resize)
+    sizes_hw = [sample.instances.size_hw for sample in samples]
+    offsets = [corner(size_hw, shape_hw, resize) for size_hw in sizes_hw]
     return Batch(
-        images=images,
-        size_hw=torch.tensor([sample.instances.size_hw for sample in samples], dtype=torch.int64),
+        images=torch.zeros(len(samples), samples[0].image.shape[2], 0, 0),
+        size_hw=torch.tensor(sizes_hw, dtype=torch.int64),
         boxes=_boxes(learnt, G, offsets),
         labels=_labels(learnt, G),
         ignored=_boxes(crowds, slot_count(most_crowds) if most_crowds else 0, offsets),
@@ -114,12 +163,13 @@ def check_bands(sample: Sample, bands: int) -> None:
         raise ImageError(f"{sample.path}: expected a picture with {bands} bands, got {found}")
 
 
-def _images(pictures: Sequence[Tensor], shape_hw: tuple[int, int], resize: Resize) -> tuple[Tensor, list[Offset]]:
-    """Pad the pictures; return them with the row and column of each one's first pixel."""
-    eight_bits = all(picture.dtype == torch.uint8 for picture in pictures)
-    size = (len(pictures), pictures[0].shape[0], *shape_hw)
-    images = torch.zeros(size, dtype=torch.uint8 if eight_bits else torch.float32)  # (B, C, H, W)
-    return images, [place(picture, room, resize) for room, picture in zip(images, pictures, strict=True)]
+def _pad(pictures: Sequence[Tensor], shape_hw: tuple[int, int], resize: Resize) -> Tensor:
+    """Pad pictures of one device, to float32 if one of them is not uint8."""
+    dtype = torch.uint8 if all(picture.dtype == torch.uint8 for picture in pictures) else torch.float32
+    images = pictures[0].new_zeros((len(pictures), len(pictures[0]), *shape_hw), dtype=dtype)
+    for room, picture in zip(images, pictures, strict=True):
+        place(picture, room, resize)
+    return images
 
 
 def _boxes(pictures: Sequence[Instances], slots: int, offsets: Sequence[Offset]) -> Tensor:

@@ -10,11 +10,13 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from maskrcnn.data.batches import check_bands
 from maskrcnn.data.transforms import Transform
 from maskrcnn.errors import InputError
+from maskrcnn.ops.pixels import Deferred, Paste, change
 from maskrcnn.ops.rle import Bitmap, clip, trim
 from maskrcnn.structures import Bitmaps, Instances, Sample
 
@@ -91,9 +93,7 @@ def paste(sample: Sample, other: Sample, chosen: NDArray[np.int64], min_share: f
     covered = np.zeros(size_hw, dtype=np.bool_)
     for x, y, pixels in bitmaps:
         covered[y : y + pixels.shape[0], x : x + pixels.shape[1]] |= pixels
-    h, w = (min(a, b) for a, b in zip(size_hw, other.instances.size_hw, strict=True))
-    image = sample.image.copy()
-    np.copyto(image[:h, :w], other.image[:h, :w], where=covered[:h, :w, None], casting="unsafe")
+    image = change(sample.image, Paste(Deferred.of(other.image), torch.from_numpy(covered)), size_hw)
     left = uncover(sample.instances, covered, min_share)
     masks = Bitmaps([bitmap for bitmap in bitmaps if bitmap.pixels.size], size_hw)
     pasted = replace(other.instances[chosen[seen]], size_hw=size_hw, masks=masks, boxes=masks.boxes())

@@ -14,18 +14,20 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from maskrcnn.ops.resize import resize_image, to_tensor
+from maskrcnn.ops.pixels import Flip, Resample, Step, TurnLeft, Window, change
+from maskrcnn.ops.resize import Size
 from maskrcnn.ops.rle import EMPTY_BITMAP, Bitmap, clip, trim
 from maskrcnn.structures import Bitmaps, Instances, Sample
 
 
 def flip_horizontally(sample: Sample) -> Sample:
     """Swap left and right."""
-    W = sample.image.shape[1]
+    H, W = sample.instances.size_hw
     x1, y1, x2, y2 = sample.instances.boxes.T
     return _moved(
         sample,
-        sample.image[:, ::-1].copy(),
+        Flip(2),
+        (H, W),
         np.stack([W - x2, y1, W - x1, y2], axis=1),
         lambda mask: Bitmap(W - mask.x - mask.pixels.shape[1], mask.y, mask.pixels[:, ::-1]),
     )
@@ -33,11 +35,12 @@ def flip_horizontally(sample: Sample) -> Sample:
 
 def flip_vertically(sample: Sample) -> Sample:
     """Swap top and bottom."""
-    H = sample.image.shape[0]
+    H, W = sample.instances.size_hw
     x1, y1, x2, y2 = sample.instances.boxes.T
     return _moved(
         sample,
-        sample.image[::-1].copy(),
+        Flip(1),
+        (H, W),
         np.stack([x1, H - y2, x2, H - y1], axis=1),
         lambda mask: Bitmap(mask.x, H - mask.y - mask.pixels.shape[0], mask.pixels[::-1]),
     )
@@ -45,11 +48,12 @@ def flip_vertically(sample: Sample) -> Sample:
 
 def turn_left(sample: Sample) -> Sample:
     """Turn by 90 degrees against the clock: the right edge becomes the top."""
-    W = sample.image.shape[1]
+    H, W = sample.instances.size_hw
     x1, y1, x2, y2 = sample.instances.boxes.T
     return _moved(
         sample,
-        np.rot90(sample.image).copy(),
+        TurnLeft(),
+        (W, H),
         np.stack([y1, W - x2, y2, W - x1], axis=1),
         lambda mask: Bitmap(mask.y, W - mask.x - mask.pixels.shape[1], np.rot90(mask.pixels)),
     )
@@ -69,8 +73,7 @@ def crop(sample: Sample, x: int, y: int, size_hw: tuple[int, int], min_share: fl
         size_hw: Height and width of the window, which lies inside the picture.
         min_share: Share of an object's own area (mask pixels, or the box where there is no mask), 0 to 1.
     """
-    h, w = size_hw
-    window = sample.image[y : y + h, x : x + w]
+    window = change(sample.image, Window(x, y, size_hw), size_hw)
     return replace(sample, image=window, instances=crop_instances(sample.instances, x, y, size_hw, min_share))
 
 
@@ -97,7 +100,7 @@ def resize(sample: Sample, size_hw: tuple[int, int], sampling: str = "antialias"
     """
     if size_hw == sample.instances.size_hw:
         return sample
-    image = resize_image(to_tensor(sample.image), size_hw, sampling).permute(1, 2, 0).numpy()
+    image = change(sample.image, Resample(size_hw, sampling), size_hw)
     return replace(sample, image=image, instances=resize_instances(sample.instances, size_hw))
 
 
@@ -157,10 +160,10 @@ def _covered(values: NDArray[np.int64], first: int, length: int, new_length: int
 
 
 def _moved(
-    sample: Sample, image: NDArray[np.generic], boxes: NDArray[np.floating], move: Callable[[Bitmap], Bitmap]
+    sample: Sample, step: Step, size_hw: Size, boxes: NDArray[np.floating], move: Callable[[Bitmap], Bitmap]
 ) -> Sample:
-    """Put a moved picture, moved boxes and masks that are still to be moved together again."""
-    size_hw = (image.shape[0], image.shape[1])
+    """Put a picture that is still to be moved, moved boxes and masks that are still to be moved together again."""
+    image = change(sample.image, step, size_hw)
     return replace(sample, image=image, instances=_moved_instances(sample.instances, size_hw, boxes, move))
 
 

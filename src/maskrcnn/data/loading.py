@@ -15,13 +15,16 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from maskrcnn.config import InputConfig
-from maskrcnn.data.batches import check_bands, collate, padded_shape
+from maskrcnn.data.batches import DeferredBatch, check_bands, collate, collate_deferred, padded_shape
 from maskrcnn.data.sampling import Job, TrainingSampler, picture_key, picture_rng
 from maskrcnn.data.transforms import Transform
 from maskrcnn.errors import InputError, MaskRCNNError
 from maskrcnn.machine import collection_paused
+from maskrcnn.ops.pixels import Deferred
 from maskrcnn.ops.resize import target_size
 from maskrcnn.structures import Batch, Sample
+
+AnyBatch = Batch | DeferredBatch
 
 
 class Pictures(Protocol):
@@ -45,7 +48,7 @@ class Jobs(Iterable[Job], Sized, Protocol):
 
 
 @dataclass(frozen=True)
-class _Builder(Dataset[Batch | MaskRCNNError]):
+class _Builder(Dataset[AnyBatch | MaskRCNNError]):
     """Makes the batch of a job; the part that runs in the worker processes."""
 
     pictures: Pictures
@@ -53,12 +56,14 @@ class _Builder(Dataset[Batch | MaskRCNNError]):
     transform: Transform
     seed: int
 
-    def __getitem__(self, job: Job) -> Batch | MaskRCNNError:
+    def __getitem__(self, job: Job) -> AnyBatch | MaskRCNNError:
         try:
             samples = [self._sample(job.epoch, index) for index in job.indices]
             shape_hw = padded_shape([job.shape_hw, *(s.instances.size_hw for s in samples)], self.config)
             keys = [picture_key(self.seed, job.epoch, index) for index in job.indices]
-            return collate(samples, keys, shape_hw, self.config.resize)
+            images: list[object] = [sample.image for sample in samples]
+            make = collate_deferred if any(isinstance(image, Deferred) for image in images) else collate
+            return make(samples, keys, shape_hw, self.config.resize)
         except MaskRCNNError as error:
             return error
 
@@ -77,7 +82,7 @@ class _Workers:
         self._count = count
         self._loader = self._make_loader()
 
-    def _make_loader(self) -> DataLoader[Batch | MaskRCNNError]:
+    def _make_loader(self) -> DataLoader[AnyBatch | MaskRCNNError]:
         return DataLoader(
             self._builder,
             sampler=self._jobs,
@@ -90,7 +95,7 @@ class _Workers:
             generator=torch.Generator(),  # its own, as the default would draw from the training's generator
         )
 
-    def batches(self) -> Iterator[Batch]:
+    def batches(self) -> Iterator[AnyBatch]:
         with collection_paused():  # a forked worker would try to end other loaders of the main process
             results = iter(self._loader)
         for result in results:
@@ -131,7 +136,8 @@ class TrainingLoader:
     Args:
         pictures: The data set.
         config: Size, bands and padding that the network wants.
-        transform: What is done to each sample, `Resize(config)` included.
+        transform: What is done to each sample, `Resize(config)` included; where it begins with `Defer` the batches are
+            `DeferredBatch`.
         batch_size: Pictures a batch and rank.
         seed: At least 0.
         workers: Processes that load; 0 loads in this one.
@@ -162,7 +168,7 @@ class TrainingLoader:
         """Return the batches of a whole epoch."""
         return len(self.sampler)
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Iterator[AnyBatch]:
         """Give the batches that are left of the epoch.
 
         Nothing happens before the first one is asked for, so the epoch may be set and a state be loaded until

@@ -14,11 +14,13 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from maskrcnn.config import InputConfig
 from maskrcnn.data.geometry import crop, flip_horizontally, flip_vertically, resize, turn_left
 from maskrcnn.errors import InputError
+from maskrcnn.ops.pixels import Deferred, Recolour, change
 from maskrcnn.ops.resize import target_size
 from maskrcnn.structures import Sample
 
@@ -48,6 +50,26 @@ class Compose:
         for transform in self.transforms:
             sample = transform(sample, rng)
         return sample
+
+
+@dataclass(frozen=True)
+class Defer:
+    """Leave the pixels as they are from here on: what follows notes what is to be done to them.
+
+    A batch of such samples is a `DeferredBatch`, which does it on the device that it was brought to. Boxes and masks
+    move at once.
+
+    Attributes:
+        most_pixels: Of a picture; a larger one is not deferred, as more would travel to the device than is used there.
+    """
+
+    most_pixels: int = 1 << 22
+
+    def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:  # noqa: ARG002  # as every transform
+        """Defer; nothing is random in it."""
+        if math.prod(sample.instances.size_hw) > self.most_pixels:
+            return sample
+        return replace(sample, image=Deferred.of(sample.image).as_image())
 
 
 @dataclass(frozen=True)
@@ -197,10 +219,9 @@ class Colour:
         amounts = (self.brightness, self.contrast, self.saturation)
         brightness, contrast, saturation = (1 + rng.uniform(-amount, amount) for amount in amounts)
         angle = 2 * math.pi * rng.uniform(-self.hue, self.hue)
-        image = sample.image
-        mixing = brightness * contrast * _mixing(image.shape[2], saturation, angle)
-        offset = brightness * (1 - contrast) * float(image.astype(np.float64).mean())
-        return replace(sample, image=_affine(image, mixing, offset))
+        mixing = brightness * contrast * _mixing(sample.image.shape[2], saturation, angle)
+        step = Recolour(torch.from_numpy(mixing.astype(np.float32)), brightness * (1 - contrast))
+        return replace(sample, image=change(sample.image, step, sample.instances.size_hw))
 
 
 def _mixing(bands: int, saturation: float, angle: float) -> NDArray[np.float64]:
@@ -212,14 +233,3 @@ def _mixing(bands: int, saturation: float, angle: float) -> NDArray[np.float64]:
     across = np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]]) / math.sqrt(3)
     turn = math.cos(angle) * identity + math.sin(angle) * across + (1 - math.cos(angle)) * grey
     return turn @ mixing
-
-
-def _affine(image: NDArray[np.generic], mixing: NDArray[np.float64], offset: float) -> NDArray[np.generic]:
-    """Apply a matrix and an offset to the bands of each pixel and come back to the picture's type."""
-    working = np.result_type(image.dtype, np.float32)
-    values = image.astype(working) @ mixing.T.astype(working) + working.type(offset)
-    if np.issubdtype(image.dtype, np.integer):
-        limits = np.iinfo(image.dtype.name)
-        values = np.clip(np.rint(values), limits.min, limits.max)
-    changed: NDArray[np.generic] = values.astype(image.dtype)
-    return changed

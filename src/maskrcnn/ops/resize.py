@@ -88,10 +88,11 @@ def _half_to_even(side: int, scale: float) -> int:
 
 
 def _antialias(image: Tensor, size_hw: Size) -> Tensor:
-    # torch's kernel for 8 bits gives wrong pixels where the result is one pixel wide
-    values = image.float() if size_hw[1] == 1 else image
+    # torch has a kernel for 8 bits on a CPU only, which gives wrong pixels where the result is one pixel wide
+    exact = image.device.type == "cpu" and size_hw[1] > 1
+    values = image if exact else image.float()
     resized = F.interpolate(values[None], size=size_hw, mode="bilinear", align_corners=False, antialias=True)[0]
-    return resized.round().to(image.dtype) if size_hw[1] == 1 and image.dtype == torch.uint8 else resized
+    return resized if exact or image.is_floating_point() else resized.round().to(image.dtype)
 
 
 def _plain(image: Tensor, size_hw: Size) -> Tensor:
@@ -102,7 +103,9 @@ def _zero_edge(image: Tensor, size_hw: Size) -> Tensor:
     values = F.pad(image.double(), (1, 1, 1, 1))
     for axis, side in zip((1, 2), size_hw, strict=True):
         old = image.shape[axis]
-        at = (torch.arange(side, dtype=torch.float64) + 0.5) * (old / side) + 0.5  # of the padded picture
+        at = (torch.arange(side, dtype=torch.float64, device=image.device) + 0.5) * (
+            old / side
+        ) + 0.5  # of the padded picture
         below = at.floor().clamp(max=old).long()
         share = (at - below).view([-1 if i == axis else 1 for i in range(3)])
         values = torch.lerp(values.index_select(axis, below), values.index_select(axis, below + 1), share)
@@ -149,6 +152,21 @@ def padded_size(size_hw: Size, config: InputConfig) -> Size:
     return h, w
 
 
+def corner(size_hw: Size, room_hw: Size, resize: str) -> tuple[int, int]:
+    """Return the row and the column of a padded picture at which the picture itself begins.
+
+    Args:
+        size_hw: Height and width of the picture.
+        room_hw: Height and width with the padding.
+        resize: The way, a value of `InputConfig.resize`.
+
+    >>> corner((4, 6), (8, 8), "short_edge"), corner((4, 6), (8, 8), "centred")
+    ((0, 0), (2, 1))
+    """
+    way = WAYS[resize]
+    return way.before(room_hw[0] - size_hw[0]), way.before(room_hw[1] - size_hw[1])
+
+
 def place(image: Tensor, room: Tensor, resize: str) -> tuple[int, int]:
     """Copy a picture to its place in a padded one.
 
@@ -161,8 +179,7 @@ def place(image: Tensor, room: Tensor, resize: str) -> tuple[int, int]:
         Row and column of its first pixel.
     """
     h, w = image.shape[1:]
-    way = WAYS[resize]
-    y, x = way.before(room.shape[1] - h), way.before(room.shape[2] - w)
+    y, x = corner((h, w), (room.shape[1], room.shape[2]), resize)
     room[:, y : y + h, x : x + w] = image
     return y, x
 

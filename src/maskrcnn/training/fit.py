@@ -19,6 +19,7 @@ from maskrcnn.data.loading import TrainingLoader
 from maskrcnn.data.transforms import (
     Colour,
     Compose,
+    Defer,
     HorizontalFlip,
     RandomCrop,
     Resize,
@@ -67,9 +68,23 @@ class Plan:
     transfers: Sequence[Transfer] = ()
 
 
-def augmentation(config: AugmentConfig, picture: InputConfig, dataset: Dataset) -> Transform:
-    """Make the chain of transforms that training pictures go through, ending at the network's size."""
-    parts: list[Transform] = [HorizontalFlip(config.flip)]
+def left_to(devices: Devices) -> tuple[Transform, ...]:
+    """Leave resizing, flips and colours to an accelerator, as a CPU learns with the cores that read."""
+    return () if devices.kind == "cpu" else (Defer(),)
+
+
+def augmentation(
+    config: AugmentConfig, picture: InputConfig, dataset: Dataset, first: Sequence[Transform] = ()
+) -> Transform:
+    """Make the chain of transforms that training pictures go through, ending at the network's size.
+
+    Args:
+        config: How pictures are varied.
+        picture: The network's size.
+        dataset: Where pasted objects come from.
+        first: What each picture that is read goes through before.
+    """
+    parts: list[Transform] = [*first, HorizontalFlip(config.flip)]
     parts += [VerticalFlip(config.vertical_flip)] if config.vertical_flip else []
     parts += [Turn90(config.turn)] if config.turn else []
     parts += [RandomCrop(config.crop)] if config.crop < 1 else []
@@ -134,10 +149,11 @@ def fit(plan: Plan, trainer: L.Trainer) -> None:
     """
     config = plan.config
     with quiet(), python_interrupts():
+        picture = plan.model.config.input
         loader = TrainingLoader(
             plan.dataset,
-            plan.model.config.input,
-            augmentation(config.augment, plan.model.config.input, plan.dataset),
+            picture,
+            augmentation(config.augment, picture, plan.dataset, left_to(plan.devices)),
             batch_size=config.batch,
             seed=config.seed,
             workers=plan.devices.workers(config.workers),

@@ -18,6 +18,7 @@ import torch
 from maskrcnn.config import InputConfig, TrainConfig
 from maskrcnn.data.batches import mask_table, padded_shapes
 from maskrcnn.model.mask_rcnn import MaskRCNN
+from maskrcnn.ops.pixels import with_tensors
 from maskrcnn.ops.resize import padded_size
 from maskrcnn.ops.rle import Bitmap
 from maskrcnn.structures import Batch
@@ -123,12 +124,6 @@ def trial_batch(config: InputConfig, pictures: int, objects: int = 8) -> Batch:
     )
 
 
-def _moved(batch: Batch, device: torch.device) -> Batch:
-    masks = type(batch.masks)(*(each.to(device) for each in batch.masks))
-    values = {name: value.to(device) for name, value in batch._asdict().items() if name != "masks"}
-    return Batch(**values, masks=masks)
-
-
 def try_step(model: MaskRCNN, config: TrainConfig, batch: Batch, precision: torch.dtype | None) -> None:
     """Compute the gradients of a batch and drop them."""
     learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
@@ -186,7 +181,8 @@ def fitting_batch(model: MaskRCNN, config: TrainConfig, device: torch.device, pr
     extra = _STATES * sum(p.numel() * p.element_size() for p in model.parameters())
 
     def attempt(count: int) -> None:
-        try_step(model, config, _moved(trial_batch(model.config.input, count), device), kinds.get(precision))
+        batch = with_tensors(trial_batch(model.config.input, count), lambda tensor: tensor.to(device))
+        try_step(model, config, batch, kinds.get(precision))
 
     try:
         return largest_batch(attempt, meter, extra, min(MOST, pictures))

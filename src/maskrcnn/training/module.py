@@ -21,6 +21,8 @@ from torch.optim import SGD, AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from maskrcnn.config import TrainConfig
+from maskrcnn.data.batches import DeferredBatch
+from maskrcnn.data.loading import AnyBatch
 from maskrcnn.errors import InputError, MaskRCNNError
 from maskrcnn.model.losses import Losses
 from maskrcnn.model.mask_rcnn import MaskRCNN
@@ -99,6 +101,10 @@ class TrainingModule(L.LightningModule):
         """Put the model into training as the current stage wants it."""
         self.model.train()
         freeze(self.model, self.settings.stages[stage_of(self.current_epoch, self.settings)].layers)
+
+    def on_after_batch_transfer(self, batch: AnyBatch, dataloader_idx: int) -> Batch:  # noqa: ARG002  # Lightning's
+        """Make the pictures of a batch, where the loader left that to the device."""
+        return batch.made() if isinstance(batch, DeferredBatch) else batch
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
         """Return the sum of the five losses, each a mean over the samples of all processes, with its gradient.
