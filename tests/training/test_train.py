@@ -62,9 +62,11 @@ def test_a_run_learns_the_same_where_the_device_makes_the_pictures(learn, tmp_pa
     assert all(torch.equal(now[name], later[name]) for name in now)
 
 
-def test_pictures_are_left_to_accelerators_only():
+@pytest.mark.parametrize("there", [False, True])
+def test_pictures_are_left_to_gpus_only(monkeypatch, there):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
     assert fit.left_to(Devices("cpu")) == ()
-    assert fit.left_to(Devices("gpu")) == (Defer(),)
+    assert fit.left_to(Devices("gpu")) == fit.left_to(Devices()) == ((Defer(),) if there else ())
 
 
 def test_a_run_holds_all_that_is_needed_to_know_and_use_it(learn, run, shapes):

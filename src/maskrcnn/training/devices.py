@@ -83,8 +83,12 @@ class Devices:
         """Return Lightning's name of the precision: bf16 where nothing else was asked for and the device gains."""
         if config.precision != "auto":
             return PRECISIONS[config.precision]
-        gains = self.kind in ("gpu", "cuda") and torch.cuda.is_available() and torch.cuda.is_bf16_supported()
-        return PRECISIONS["bf16" if gains else "fp32"]
+        return PRECISIONS["bf16" if self.cuda and torch.cuda.is_bf16_supported() else "fp32"]
+
+    @property
+    def cuda(self) -> bool:
+        """Whether it is CUDA that computes."""
+        return self.kind in ("gpu", "cuda") and torch.cuda.is_available()
 
     def workers(self, wanted: int) -> int:
         """Return how many processes read pictures for one that computes; -1 shares out the spare cores."""

@@ -69,8 +69,8 @@ class Plan:
 
 
 def left_to(devices: Devices) -> tuple[Transform, ...]:
-    """Leave resizing, flips and colours to an accelerator, as a CPU learns with the cores that read."""
-    return () if devices.kind == "cpu" else (Defer(),)
+    """Leave resizing, flips and colours to a GPU, as a CPU learns with the cores that read."""
+    return (Defer(),) if devices.cuda else ()
 
 
 def augmentation(
