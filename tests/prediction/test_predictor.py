@@ -17,6 +17,7 @@ from maskrcnn.model.mask_rcnn import build
 from maskrcnn.model.postprocess import Detections
 from maskrcnn.model.weights import save
 from maskrcnn.prediction import Predictor, load
+from maskrcnn.prediction import predictor as predictor_module
 from maskrcnn.prediction.predictor import prepare, to_instances
 from maskrcnn.structures import Batch, Instances
 
@@ -167,6 +168,21 @@ def test_a_picture_is_predicted_the_same_whatever_it_runs_with(predictor: Predic
     together = predictor.predict_prepared(prepared)
     for one, alone in zip(together, prepared, strict=True):
         assert_same(one, predictor.predict_prepared([alone])[0])
+
+
+def test_on_a_gpu_pictures_of_a_list_run_together(predictor: Predictor, monkeypatch: pytest.MonkeyPatch) -> None:
+    pictures = [picture(seed) for seed in range(5)]
+    alone = predictor.predict(pictures)
+    sizes, run = [], predictor.engine
+    monkeypatch.setitem(predictor_module.TOGETHER, "cpu", 3)
+    monkeypatch.setattr(predictor, "engine", lambda images, size_hw: sizes.append(len(images)) or run(images, size_hw))
+    monkeypatch.setattr(predictor.engine, "config", run.config, raising=False)
+    together = predictor.predict(pictures)
+    assert sizes == [3, 2]
+    for one, other in zip(alone, together, strict=True):
+        assert_same(one, other)
+    with pytest.raises(InputError, match="picture 4, counted from 0"):
+        predictor.predict([*pictures[:4], 7])  # type: ignore[list-item]
 
 
 def test_a_file_is_turned_by_its_orientation_and_a_pillow_picture_is_not(predictor: Predictor, tmp_path: Path) -> None:
