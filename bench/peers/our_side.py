@@ -71,7 +71,7 @@ def detect(
         return Job(partial(model.engine, *_padded(pictures, model)), _of_slots)
 
     def call() -> list[Instances]:
-        return model.predict_prepared([prepare(picture, model.config.input) for picture in pictures])
+        return model.predict_prepared([model.prepare(picture) for picture in pictures])
 
     def rle() -> list[Any]:
         return [found.masks.rle() for found in call()]

@@ -181,7 +181,7 @@ class Predictor:
             InputError: It is none of these kinds.
         """
         if not isinstance(image, Sequence) or isinstance(image, str | bytes | bytearray):
-            return self.predict_prepared([self._prepare(image)])[0]
+            return self.predict_prepared([self.prepare(image)])[0]
         found: list[Instances] = []
         together = TOGETHER.get(self.device.type, 1)
         for first in range(0, len(image), together):
@@ -189,12 +189,13 @@ class Predictor:
             found += self.predict_prepared([self._prepare_place(i, each) for i, each in part])
         return found
 
-    def _prepare(self, image: Picture) -> Prepared:
+    def prepare(self, image: Picture) -> Prepared:
+        """Read and resize one picture, on a GPU if the network runs there; arguments and errors as of `predict`."""
         return prepare(image, self.config.input, device=self.device if self.device.type == "cuda" else _CPU)
 
     def _prepare_place(self, i: int, image: Picture) -> Prepared:
         try:
-            return self._prepare(image)
+            return self.prepare(image)
         except (ImageError, InputError) as error:
             raise type(error)(f"picture {i}, counted from 0: {error}") from error
 
@@ -242,7 +243,7 @@ class Predictor:
             InputError: The model was exported, and its stages can't be called.
         """
         network = self.engine.prepared if isinstance(self.engine, EagerEngine) else self.model
-        picture = prepare(image, self.config.input)
+        picture = self.prepare(image)
         images, resized_hw = (each.to(self.device) for each in self._pad([picture]))
         stages, origins, detections = walk(network, images, resized_hw)
         h, w = picture.pixels.shape[1:]
@@ -291,7 +292,7 @@ class Predictor:
         black = np.zeros((*(size_hw or (config.min_size, config.min_size)), config.bands), dtype=np.uint8)
         if isinstance(self.engine, CompiledEngine):
             self.engine.compile_heads()
-        self.predict_prepared([prepare(black, config)] * batch)
+        self.predict_prepared([self.prepare(black)] * batch)
         return time.perf_counter() - began
 
 
