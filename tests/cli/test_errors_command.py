@@ -90,7 +90,7 @@ def test_what_runs_the_model_is_chosen_as_for_other_commands(folder: Path, monke
         return load(model)
 
     monkeypatch.setattr(running, "load", loaded)
-    words = "--device cpu --backend torch --precision fp32 --threads 1 --batch 2".split()
+    words = ["--device", "cpu", "--backend", "torch", "--precision", "fp32", "--threads", "1", "--batch", "2"]
     for command in ("errors", "evaluate"):
         assert main([command, "model.safetensors", "set", *words]) == 0
     chosen = {"device": "cpu", "backend": "torch", "precision": "fp32", "threads": 1, "score_threshold": None}
