@@ -177,7 +177,7 @@ class Predictor:
         if isinstance(model, MaskRCNN):
             return model
         raise InputError(
-            "model: expected one whose stages can be called, on the backend torch or compile, "
+            "model: expected one whose stages can be called, as proposals and traces need, by torch or compile, "
             f"got an exported file, as {self.engine.backend} runs it"
         )
 
