@@ -138,7 +138,7 @@ def run_python(page: Path) -> None:
         exec(compile(text, name_of(page), "exec"), space)
 
 
-ELSEWHERE = {"training", "export", "export-openvino", "report"}  # tests beside their rooms run what these pages show
+ELSEWHERE = {"training", "export", "report"}  # tests beside their rooms run what these pages show
 WITH_PYTHON = [page for page in PAGES if fences(page, "python") and page.parent == DOCS and page.stem not in ELSEWHERE]
 
 

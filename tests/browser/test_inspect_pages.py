@@ -57,6 +57,20 @@ def test_the_page_of_weights(browser: Chromium, weights_page: Path) -> None:
     check_page(browser, weights_page)
 
 
+def test_boxes_in_figures_are_read_by_key_and_finger(browser: Chromium, picture_page: Path) -> None:
+    figure = "#proposals .fig"
+    read = f"document.querySelector('{figure} .readout').textContent"
+    titles = f"[...document.querySelector('{figure}').querySelectorAll('title')].map(each => each.textContent)"
+    with browser.open(picture_page, 1280, "light") as tab:
+        said = tab.ask(titles)
+        assert said
+        tab.ask(f"document.querySelector('{figure} svg').focus({{focusVisible: true}})")
+        assert tab.ask(read) in said
+    with browser.open(picture_page, 360, "dark") as tab:
+        tab.tap(f"{figure} rect.s.kept, {figure} rect.s")
+        assert tab.ask(f"new Promise(done => setTimeout(() => done({read}), 300))") in said
+
+
 def test_detections_are_followed_by_pointer_key_and_finger(browser: Chromium, picture_page: Path) -> None:
     marked = "document.querySelector('svg [data-go=\"1\"] .hit').classList.contains('on')"
     with browser.open(picture_page, 1280, "light") as tab:

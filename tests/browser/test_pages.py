@@ -60,6 +60,64 @@ def test_the_page_of_a_data_set(browser: Chromium, data_page: Path) -> None:
     check_page(browser, data_page)
 
 
+READ = "document.querySelector('{} .readout').textContent"
+LATER = "new Promise(done => setTimeout(() => done({}), 300))"
+
+
+def test_bars_are_read_by_pointer_key_and_finger(browser: Chromium, data_page: Path) -> None:
+    chart = "#sizes .chart"
+    title = f"document.querySelectorAll('{chart} title')[{{}}].textContent"
+    read = READ.format(chart)
+    first = f"document.querySelector('{chart}')"  # the others come after it
+    with browser.open(data_page, 1280, "light") as tab:
+        bars = tab.ask(f"{first}.querySelectorAll('title').length")
+        assert bars > 1
+        assert tab.ask(read) == ""
+        tab.hover(f"{chart} svg")
+        assert tab.ask(read) in [tab.ask(title.format(i)) for i in range(bars)]
+        tab.hover("h1")
+        assert tab.ask(read) == ""
+        tab.click("h1")
+        tab.ask(f"{first}.querySelector('svg').focus({{focusVisible: true}})")
+        assert tab.ask(read) == tab.ask(title.format(0))
+        tab.press("ArrowRight")
+        assert tab.ask(read) == tab.ask(title.format(1))
+        assert tab.ask(f"{first}.querySelectorAll('.read').length") == 1
+        for _ in range(bars + 1):
+            tab.press("ArrowRight")
+        assert tab.ask(read) == tab.ask(title.format(bars - 1))
+        tab.press("Tab")
+        assert tab.ask(read) == ""
+    with browser.open(data_page, 360, "dark") as tab:
+        height = tab.ask("document.body.scrollHeight")
+        tab.tap(f"{chart} svg")
+        assert tab.ask(LATER.format(read)) in [tab.ask(title.format(i)) for i in range(bars)]
+        assert tab.ask("document.body.scrollHeight") == height  # nothing moves below the finger
+        tab.tap("#facts h2")
+        assert tab.ask(LATER.format(read)) == ""
+
+
+def test_curves_are_read_point_by_point_and_one_after_another(browser: Chromium, run_report: Path) -> None:
+    chart = ".chart:has([aria-label^=Losses])"  # a point in each of 40 steps
+    read = READ.format(chart)
+    with browser.open(run_report, 1280, "light") as tab:
+        tab.ask(f"document.querySelector('{chart} svg').focus({{focusVisible: true}})")
+        assert tab.ask(read) == "sum 1 at 0"
+        tab.press("ArrowRight")
+        assert tab.ask(read) == "sum 0.5 at 1"
+        tab.press("ArrowDown")
+        name, value = tab.ask(read).rsplit(" at ", 1)
+        assert (value, name.startswith("sum")) == ("1", False)
+        tab.press("ArrowUp")
+        tab.press("ArrowLeft")
+        assert tab.ask(read) == "sum 1 at 0"
+        assert tab.ask(f"getComputedStyle(document.querySelector('{chart} .read')).opacity") == "1"
+        at = "document.querySelector('{} svg g:nth-of-type(1) circle:nth-of-type(9)').setAttribute('id', 'ninth')"
+        tab.ask(at.format(chart))
+        tab.hover("#ninth")
+        assert tab.ask(read).endswith(" at 8")
+
+
 def test_a_picture_of_the_data_set_is_enlarged_by_click_key_and_finger(browser: Chromium, data_page: Path) -> None:
     large = "getComputedStyle(document.getElementById('picture1')).position === 'fixed'"
     with browser.open(data_page, 1280, "light") as tab:

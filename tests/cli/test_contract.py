@@ -31,7 +31,10 @@ CONTRACT = {
     "maskrcnn predict": (
         "MODEL PICTURES --out --json --score --style --device --backend --precision --threads --batch --workers"
     ),
-    "maskrcnn errors": "[MODEL] DATA --out --results --store --score --format --classes --device --batch --workers",
+    "maskrcnn errors": (
+        "[MODEL] DATA --out --results --store --score --format --classes "
+        "--device --backend --precision --threads --batch --workers"
+    ),
     "maskrcnn inspect": (
         "MODEL|DATA [PICTURE] --data --weights --out --open --score --format --classes --device --threads"
     ),

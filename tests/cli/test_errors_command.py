@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from maskrcnn.cli import main
+from maskrcnn.cli import main, running
 from maskrcnn.config import ModelConfig
 from maskrcnn.data import open_dataset
 from maskrcnn.data.formats.coco_results import read_results, to_coco_results, write_results
@@ -17,6 +18,7 @@ from maskrcnn.evaluation import analyse, analyse_results
 from maskrcnn.evaluation.errors import ERRORS
 from maskrcnn.model.mask_rcnn import build
 from maskrcnn.model.weights import read, save
+from maskrcnn.prediction import Predictor, load
 
 
 @pytest.fixture
@@ -78,6 +80,21 @@ def test_thresholds_are_stored_and_said(folder: Path, capsys: pytest.CaptureFixt
     assert "with a probability of at least 0.1" in capsys.readouterr().err
     assert main(["weights", "info", "model.safetensors"]) == 0
     assert "thresholds" in capsys.readouterr().out
+
+
+def test_what_runs_the_model_is_chosen_as_for_other_commands(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[dict[str, Any]] = []
+
+    def loaded(model: str, **options: Any) -> Predictor:
+        asked.append(options)
+        return load(model)
+
+    monkeypatch.setattr(running, "load", loaded)
+    words = ["--device", "cpu", "--backend", "torch", "--precision", "fp32", "--threads", "1", "--batch", "2"]
+    for command in ("errors", "evaluate"):
+        assert main([command, "model.safetensors", "set", *words]) == 0
+    chosen = {"device": "cpu", "backend": "torch", "precision": "fp32", "threads": 1, "score_threshold": None}
+    assert asked == [chosen, chosen]
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ from maskrcnn.cli.words import give, progress, say
 
 
 def test_words_go_to_stderr_as_they_are(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(words, "console", Console(stderr=True, highlight=False, width=20))
-    line = "train[0]: [bold]no markup[/], and a line longer than the terminal"
+    monkeypatch.setenv("COLUMNS", "20")
+    line = "train[0]: [bold]no markup[/] :car:, and a line longer than the terminal"
     say(line)
     out, err = capsys.readouterr()
     assert (out, err) == ("", f"{line}\n")

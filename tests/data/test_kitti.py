@@ -41,6 +41,7 @@ def test_lines_are_boxes_and_dont_care_is_ignored_for_every_class(training: Path
         "line 3",
         "line 3",
     ]
+    assert [annotation.view for annotation in dataset.records[1].annotations] == [(0, 0.0), (1, 0.1), None, None]
     assert len(dataset[0].instances) == 0
 
 

@@ -16,7 +16,7 @@ from maskrcnn.evaluation.ground_truth import GroundTruth
 
 
 def shown(truth: GroundTruth, results: list[Result], **how: object) -> str:
-    console = Console(width=160, file=StringIO(), record=True)
+    console = Console(width=160, file=StringIO(), record=True, markup=False)
     for table in tables(analyse_results(truth, results, **how)):  # type: ignore[arg-type]
         console.print(table)
     return console.export_text()

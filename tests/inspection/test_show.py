@@ -128,7 +128,7 @@ def test_every_number_is_on_the_page(make: Callable[..., Dataset], tmp_path: Pat
 def test_the_page_needs_nothing_else_and_its_links_lead_somewhere(tmp_path: Path) -> None:
     synthesise("shapes", tmp_path / "set", 5, seed=3, size_hw=(64, 96))
     page = Page(show_data(tmp_path / "set", tmp_path / "out"))
-    assert re.findall(r"https?://|url\(|@import|<link|<script", page.source) == []
+    assert re.findall(r"https?://|url\(|@import|<link|<script.", page.source) == ["<script>"]  # the readout of charts
     assert set(re.findall(r'src="(.{11})', page.source)) == {"data:image/"}
     assert len(page.ids) == len(set(page.ids))
     assert {link.removeprefix("#") for link in page.links} <= set(page.ids)
@@ -146,7 +146,7 @@ def test_hostile_names_are_only_text(make: Callable[..., Dataset], tmp_path: Pat
     )  # fmt: skip
     left = LeftOut(dataset.source, HOSTILE, HOSTILE, HOSTILE, "G202")
     page = Page(show_data(dataset.change(records=[strange], left_out=[left]), tmp_path / "out"))
-    assert "script" not in page.seen
+    assert page.seen.count("script") == 1  # the page's own
     assert page.text.count(HOSTILE) > 8
     assert (tmp_path / "out/sheets/001.jpg").exists()
 

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from maskrcnn.cli.data.options import ClassMap, FormatName
-from maskrcnn.cli.options import Batch, Device, ModelAndData, OutFolder, Workers
+from maskrcnn.cli.options import (
+    BackendName,
+    Batch,
+    Device,
+    ModelAndData,
+    OutFolder,
+    PrecisionName,
+    Results,
+    Threads,
+    Workers,
+)
 
 EPILOG = """[bold]Examples[/]
 
@@ -32,9 +41,7 @@ In Python: maskrcnn.evaluation.analyse, analyse_results
 def errors(
     paths: ModelAndData,
     out: OutFolder = None,
-    results: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Look at these COCO results, made elsewhere, not at a model.")
-    ] = None,
+    results: Results = None,
     store: Annotated[
         bool,
         typer.Option(
@@ -53,6 +60,9 @@ def errors(
     format_: FormatName = None,
     classes: ClassMap = None,
     device: Device = None,
+    backend: BackendName = None,
+    precision: PrecisionName = None,
+    threads: Threads = None,
     batch: Batch = 1,
     workers: Workers = 0,
 ) -> None:
@@ -70,4 +80,5 @@ def errors(
     if results is not None:
         explain_results(paths, results, out, wanted, score, store)
     else:
-        explain_model(paths, out, wanted, score, store, Running(device), batch, workers)
+        running = Running(device, backend, precision, threads)
+        explain_model(paths, out, wanted, score, store, running, batch, workers)

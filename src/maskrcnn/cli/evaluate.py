@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from maskrcnn.cli.data.options import ClassMap, FormatName
-from maskrcnn.cli.options import BackendName, Batch, Device, ModelAndData, OutFolder, PrecisionName, Threads, Workers
+from maskrcnn.cli.options import (
+    BackendName,
+    Batch,
+    Device,
+    ModelAndData,
+    OutFolder,
+    PrecisionName,
+    Results,
+    Threads,
+    Workers,
+)
 
 EPILOG = """[bold]Examples[/]
 
@@ -35,9 +44,7 @@ In Python: maskrcnn.evaluate
 def evaluate(
     paths: ModelAndData,
     out: OutFolder = None,
-    results: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Measure these COCO results, made elsewhere, not a model.")
-    ] = None,
+    results: Results = None,
     measures: Annotated[
         str, typer.Option(metavar="NAMES", help="What to measure, with commas between; the names are below.")
     ] = "coco",

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from rich.console import Console
-
 from maskrcnn.cli.opening import Wanted, describe, open_chosen, open_results
 from maskrcnn.cli.running import Running
-from maskrcnn.cli.words import progress, say
+from maskrcnn.cli.words import progress, say, show
 from maskrcnn.data.dataset import Dataset
 from maskrcnn.data.formats.coco_results import Result, read_results
 from maskrcnn.errors import InputError
@@ -60,24 +57,22 @@ def _show(
     metrics: Metrics, asked: Asked, evaluation: Evaluation, rival: Evaluation | None, names: list[str]
 ) -> Metrics:
     """Print what was measured, and return it with the intervals that were asked for."""
-    # on stdout, as wide as the table wants where nobody's terminal limits it
-    printer = Console(file=sys.stdout, width=None if sys.stdout.isatty() else 120)
     if metrics.kinds:
-        printer.print(table(metrics))
+        show(table(metrics))
         if len(metrics.classes) > 1:
-            printer.print(class_table(metrics))
+            show(class_table(metrics))
     if other_names(metrics):
-        printer.print(measure_table(metrics))
+        show(measure_table(metrics))
     if not metrics.kinds:
-        printer.print("\n".join(sentences(metrics)), highlight=False, markup=False)
+        show(*sentences(metrics))
     if asked.bootstrap:
         with progress("drawing pictures") as advance:
             metrics = replace(metrics, intervals=intervals(evaluation, asked.bootstrap, progress=advance))
-        printer.print(interval_table(metrics, metrics.intervals))
+        show(interval_table(metrics, metrics.intervals))
     if rival is not None:
         with progress("comparing") as advance:
             differences = compare(rival, evaluation, asked.bootstrap or SAMPLES, progress=advance)
-        printer.print(difference_table(differences, names[1], names[0]))
+        show(difference_table(differences, names[1], names[0]))
     return metrics
 
 

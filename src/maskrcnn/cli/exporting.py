@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
-
-from maskrcnn.cli.words import progress_of_stages, say
+from maskrcnn.cli.words import progress_of_stages, say, show
 from maskrcnn.data import open_dataset
 from maskrcnn.data.images import list_images
 from maskrcnn.engines.graphs.metadata import Takes
@@ -31,7 +28,7 @@ def run_export(
             data=None if data is None else open_dataset(data),
             progress=advance,
         )
-    Console(file=sys.stdout, width=None if sys.stdout.isatty() else 120, highlight=False).print(report.table())
+    show(report.table())
     for note in report.notes:
         say(f"note: {note}")
     say(f"model: {out}; report: {out}.json")

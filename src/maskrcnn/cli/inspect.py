@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from maskrcnn.cli.data.options import ClassMap, FormatName
-from maskrcnn.cli.options import Device, Threads
+from maskrcnn.cli.options import Device, Open, Threads
 
 EPILOG = """[bold]Examples[/]
 
@@ -47,7 +47,7 @@ def inspect(
     ] = None,
     weights: Annotated[bool, typer.Option("--weights", metavar="", help="Look at the weights of the model.")] = False,
     out: Annotated[Path | None, typer.Option(metavar="PAGE.html", help="Where to; for DATA a folder.")] = None,
-    open_: Annotated[bool, typer.Option("--open", metavar="", help="Open the page in the browser.")] = False,
+    open_: Open = False,
     score: Annotated[
         float | None, typer.Option(metavar="P", min=0, max=1, help="Leave out objects below this probability.")
     ] = None,

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 import webbrowser
 from collections.abc import Sequence
 from pathlib import Path
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
 from maskrcnn.cli.data.showing import run_show
 from maskrcnn.cli.opening import Wanted, open_chosen
 from maskrcnn.cli.running import Running
-from maskrcnn.cli.words import count_of, progress, say
+from maskrcnn.cli.words import count_of, progress, say, show
 from maskrcnn.errors import InputError
 from maskrcnn.files import write_text
 from maskrcnn.inspection import inspect_picture, inspect_weights
@@ -106,8 +104,7 @@ def _print(rows: Sequence[TensorNumbers]) -> None:
     for row in rows:
         numbers = (f"{value:.4g}" for value in (row.low, row.high, row.mean, row.std))
         table.add_row(row.name, shape_of(row), *numbers, words_of(row), style="red" if row.mark else "")
-    # on stdout, as wide as the table wants where nobody's terminal limits it
-    Console(file=sys.stdout, width=None if sys.stdout.isatty() else 160, highlight=False).print(table)
+    show(table, width=160)
 
 
 def _show(page: Path | None, browse: bool) -> None:

@@ -19,7 +19,12 @@ ModelAndData = Annotated[
         help="A model (file, URL or name) and annotated pictures; with --results the pictures alone.",
     ),
 ]
+Results = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Judge these COCO results, made elsewhere, not what a model finds."),
+]
 OutFolder = Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Folder for what comes out.")]
+Open = Annotated[bool, typer.Option("--open", metavar="", help="Open the page in the browser.")]
 Device = Annotated[
     str | None,
     typer.Option(metavar="NAME", help="cpu, cuda, cuda:1 or mps; the GPU where there is one.", rich_help_panel=MACHINE),

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from maskrcnn.cli.data.options import ClassMap, FormatName
-from maskrcnn.cli.options import Batch, Device, Workers
+from maskrcnn.cli.options import Batch, Device, Open, Workers
 
 EPILOG = """[bold]Examples[/]
 
@@ -36,7 +36,7 @@ def report(
         Path | None,
         typer.Option("--data", metavar="DATA", help="Annotated pictures; by default the run's validation data."),
     ] = None,
-    open_: Annotated[bool, typer.Option("--open", metavar="", help="Open the page.")] = False,
+    open_: Open = False,
     pictures: Annotated[int, typer.Option(metavar="N", min=0, help="Pictures to show at most.")] = 100,
     score: Annotated[
         float | None,

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
 from maskrcnn.cli.settings import parse_setting
-from maskrcnn.cli.words import give, say
+from maskrcnn.cli.words import give, say, show
 from maskrcnn.errors import InputError, few
 from maskrcnn.zoo.download import place_of
 from maskrcnn.zoo.published import PUBLISHED, Published
@@ -25,11 +23,6 @@ if TYPE_CHECKING:
 
 _MOST_NAMES = 4
 _MOST_CLASSES = 10
-
-
-def _print(table: Table) -> None:
-    # on stdout, as wide as the table wants where nobody's terminal limits it
-    Console(file=sys.stdout, width=None if sys.stdout.isatty() else 240, highlight=False).print(table)
 
 
 # ---- list
@@ -52,7 +45,7 @@ def print_table() -> None:
     for model in PUBLISHED:
         ap = [_percent(model.box_ap), _percent(model.mask_ap)]
         table.add_row(model.name, *ap, model.checksum or "", _brief(model), model.url)
-    _print(table)
+    show(table, width=240)
     say("AP is what the project states, on COCO's val2017 in percent; a licence in brackets is that of its code alone")
 
 
@@ -75,7 +68,7 @@ def run_info(source: str) -> None:
     table = Table.grid(padding=(0, 2))
     for name, text in _facts(open_file(source)):
         table.add_row(name, text)
-    _print(table)
+    show(table, width=240)
 
 
 def _facts(opened: Opened) -> Iterator[tuple[str, str]]:

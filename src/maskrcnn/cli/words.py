@@ -1,4 +1,7 @@
-"""Words for people, on stderr; data goes to stdout."""
+"""Words for people, on stderr; data goes to stdout.
+
+Names of files and classes may have brackets and colons, which rich would take for styles and pictures: here nothing is.
+"""
 
 from __future__ import annotations
 
@@ -12,13 +15,20 @@ from typing import Protocol, TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
 
-console = Console(stderr=True, highlight=False)
+console = Console(stderr=True, highlight=False, markup=False, emoji=False)
 
 
 def say(line: str) -> None:
     """Print a line as it is."""
-    console.print(line, markup=False, soft_wrap=True)
+    console.print(line, soft_wrap=True)
+
+
+def show(*tables: Table | str, width: int = 120) -> None:
+    """Print tables on stdout with their texts as they are, as wide as they want where nobody's terminal limits them."""
+    wide = None if sys.stdout.isatty() else width
+    Console(file=sys.stdout, width=wide, highlight=False, markup=False, emoji=False).print(*tables, sep="\n")
 
 
 def give(lines: Iterable[str]) -> None:
@@ -64,7 +74,7 @@ def progress(title: str, beside: TextIO | None = None) -> Iterator[Advance]:
 @contextmanager
 def progress_of_stages(title: str, beside: TextIO | None = None) -> Iterator[Callable[[str, int, int], None]]:
     """Show a bar whose title changes with what is being done; arguments as of `progress`."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     hidden = not console.is_terminal or (beside is not None and beside.isatty())
     # redirected, what the block prints on stdout would come out on stderr
     with Progress(*columns, console=console, transient=True, disable=hidden, redirect_stdout=False) as bar:

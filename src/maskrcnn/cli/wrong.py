@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
-
 from maskrcnn.cli.opening import Wanted, describe, open_chosen, open_results
 from maskrcnn.cli.running import Running
-from maskrcnn.cli.words import progress, say
+from maskrcnn.cli.words import progress, say, show
 from maskrcnn.errors import InputError, few
 from maskrcnn.evaluation.analysis import Analysis, analyse, analyse_results, write
 from maskrcnn.evaluation.error_tables import tables
@@ -80,9 +77,6 @@ def _check_place(model: Path) -> None:
 
 
 def _show(analysis: Analysis, out: Path | None) -> None:
-    # on stdout, as wide as the tables want where nobody's terminal limits it
-    printer = Console(file=sys.stdout, width=None if sys.stdout.isatty() else 120, highlight=False)
-    for table in tables(analysis):
-        printer.print(table)
+    show(*tables(analysis))
     if out is not None:
         say(f"results in {out}")

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, NamedTuple, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -88,6 +88,18 @@ class Runs:
         return self.counts.encode("ascii")
 
 
+class View(NamedTuple):
+    """How much of an object can be seen, as KITTI counts it.
+
+    Attributes:
+        hidden: By other things: 0 nothing, 1 a part, 2 most of it, 3 not known.
+        outside: Share of it that lies outside the picture, 0 to 1.
+    """
+
+    hidden: int
+    outside: float
+
+
 @dataclass(frozen=True, slots=True)
 class Annotation:
     """One annotated object.
@@ -99,6 +111,7 @@ class Annotation:
         box: x1, y1, x2, y2 as the source says, which may disagree with the shape; None where it says none.
         area: Pixels as the source says; None where it says none.
         crowd: True where the region holds many objects.
+        view: How much of it can be seen; None where the source does not say.
     """
 
     name: str
@@ -107,6 +120,7 @@ class Annotation:
     box: Box | None = None
     area: float | None = None
     crowd: bool = False
+    view: View | None = None
 
     def extent(self) -> Box | None:
         """Return the box of the outline or else the one that the source says."""

@@ -1,11 +1,11 @@
-"""What a model gets wrong, laid out for the terminal."""
+"""What a model gets wrong, laid out for a terminal that takes names as they are, without markup."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from maskrcnn.evaluation.analysis import Analysis
 from maskrcnn.evaluation.calibration import Calibration
@@ -67,12 +67,13 @@ def _matrix(confusion: Confusion) -> Table:
     )
     out.add_column("there \\ found")
     for name in (*confusion.names, "not found"):
-        out.add_column(escape(name), justify="right")
+        out.add_column(name, justify="right")
     for row, name in enumerate((*confusion.names, "nothing there")):
         cells = [
-            f"[bold]{count}[/]" if row == column else str(count) for column, count in enumerate(confusion.counts[row])
+            Text(str(count), "bold") if row == column else str(count)
+            for column, count in enumerate(confusion.counts[row])
         ]
-        out.add_row(escape(name), *cells[: len(confusion.names)], "" if row == len(confusion.names) else cells[-1])
+        out.add_row(name, *cells[: len(confusion.names)], "" if row == len(confusion.names) else cells[-1])
     return out
 
 
@@ -83,7 +84,7 @@ def _mistakes(confusion: Confusion) -> Table:
         out.add_column(heading)
     out.add_column("count", justify="right")
     for there, found, count in confusion.mistaken(_MOST_ROWS):
-        out.add_row(escape(there), escape(found), f"{count:,}")
+        out.add_row(there, found, f"{count:,}")
     return out
 
 
@@ -111,7 +112,7 @@ def threshold_table(thresholds: dict[str, Threshold], iou: float) -> Table:
         out.add_column(heading, justify="right", style="bold" if heading == "threshold" else None)
     for name, best in thresholds.items():
         numbers = (_show(each) for each in (best.threshold, best.f1, best.precision, best.recall))
-        out.add_row(escape(name), f"{best.objects:,}", *numbers)
+        out.add_row(name, f"{best.objects:,}", *numbers)
     return out
 
 

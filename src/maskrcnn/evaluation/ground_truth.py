@@ -20,14 +20,14 @@ from maskrcnn.data.formats.json_stream import elements_at, find_sections
 from maskrcnn.ops.rle import RLE, Bitmap, encode
 
 if TYPE_CHECKING:
-    from maskrcnn.data.dataset import Annotation, Box, Dataset, Runs
+    from maskrcnn.data.dataset import Annotation, Box, Dataset, Runs, View
 
 BOX_TOLERANCE = 2.0
 """Pixels by which an edge of a file's `bbox` may differ from its outline before the outline is believed."""
 
 
 class Truth(NamedTuple):
-    """One annotated object: `bbox` is x, y, width, height; `area` decides small, medium or large."""
+    """One annotated object: `bbox` is x, y, width, height; `area` decides small, medium or large; `view`, if known."""
 
     image_id: int
     category_id: int
@@ -35,6 +35,7 @@ class Truth(NamedTuple):
     area: float
     crowd: bool
     rle: RLE | None
+    view: View | None = None
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,7 @@ def _truth(
     else:
         box, area, rle = _measure(annotation, annotation.shape, size_hw, taken)
     x1, y1, x2, y2 = box
-    return Truth(image_id, category_id, [x1, y1, x2 - x1, y2 - y1], area, annotation.crowd, rle)
+    return Truth(image_id, category_id, [x1, y1, x2 - x1, y2 - y1], area, annotation.crowd, rle, annotation.view)
 
 
 def _measure(

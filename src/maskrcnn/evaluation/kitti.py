@@ -1,7 +1,8 @@
-"""KITTI's average precision of boxes, easy and moderate, at 40 levels of recall.
+"""KITTI's average precision of boxes, easy, moderate and hard, at 40 levels of recall.
 
 Objects choose detections, once at each of up to 41 scores at which another fortieth of them is found. How much of an
-object is hidden or cut off is not known here, so the box's height alone says how hard it is; hard is then moderate.
+object is hidden or outside the picture is known where the data says so, as KITTI's own does. Elsewhere the box's height
+alone says how hard an object is, and there is no hard.
 Only detections of the class itself are looked at. Of fewer than 40 objects found, fewer levels are reached, and the
 number is lower than the curve: that is so in KITTI's own program.
 
@@ -19,6 +20,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from maskrcnn.data.dataset import View
 from maskrcnn.errors import InputError
 from maskrcnn.evaluation.coco import Kind, Values
 from maskrcnn.evaluation.counting import Tally, Times, mean
@@ -26,8 +28,30 @@ from maskrcnn.evaluation.ground_truth import GroundTruth
 from maskrcnn.evaluation.scenes import Scene
 
 LEVELS = 40
-HEIGHTS = {"easy": 40.0, "moderate": 25.0}
-"""Least height of a box in pixels."""
+
+
+class Difficulty(NamedTuple):
+    """Which objects are to be found.
+
+    Attributes:
+        height: Of their boxes at least, in pixels.
+        hidden: How much of them at most, as in `View`.
+        outside: Which share of them at most.
+        words: The same for people.
+    """
+
+    height: float
+    hidden: int
+    outside: float
+    words: str
+
+
+DIFFICULTIES = {
+    "easy": Difficulty(40.0, 0, 0.15, "nothing hidden, at most 15 % outside"),
+    "moderate": Difficulty(25.0, 1, 0.30, "at most a part hidden, at most 30 % outside"),
+    "hard": Difficulty(25.0, 2, 0.50, "hidden or not, at most 50 % outside"),
+}
+_NEEDS_VIEWS = "hard"  # without them it would be moderate under another name
 _NEIGHBOURS = {"car": "van", "pedestrian": "person_sitting"}  # neither missed nor wrong to find
 
 
@@ -54,19 +78,33 @@ class Kitti:
     def meanings(self) -> Mapping[str, str]:
         """What the numbers are."""
         return {
-            _name(iou, difficulty): f"KITTI's average precision, IoU above {iou:.2f}, boxes at least {height:g} pixels "
-            f"high, {LEVELS} levels of recall"
+            _name(
+                iou, name
+            ): f"KITTI's average precision, IoU above {iou:.2f}, boxes at least {limits.height:g} pixels "
+            f"high, {limits.words} where the data says so, {LEVELS} levels of recall"
             for iou in self.ious
-            for difficulty, height in HEIGHTS.items()
+            for name, limits in DIFFICULTIES.items()
         }
 
     def start(self, kind: Kind, truth: GroundTruth) -> KittiCount:  # noqa: ARG002 - boxes only
         """Begin to count."""
-        return KittiCount(self.ious, list(truth.names.values()))
+        return KittiCount(self.ious, truth)
 
 
 def _name(iou: float, difficulty: str) -> str:
     return f"kitti/AP{round(100 * iou)}_{difficulty}"
+
+
+class _Objects(NamedTuple):
+    """What makes G objects hard: `heights` in pixels, `hidden`, `outside`, (G,) float64 each; 0 is not known."""
+
+    heights: NDArray[np.float64]
+    hidden: NDArray[np.float64]
+    outside: NDArray[np.float64]
+
+    def take(self, there: NDArray[np.bool_]) -> _Objects:
+        """Return some of them."""
+        return _Objects._make(each[there] for each in self)
 
 
 class _View(NamedTuple):
@@ -76,7 +114,7 @@ class _View(NamedTuple):
         image_id: The picture.
         scores: (D,) float64.
         heights: (D,) float64.
-        object_heights: (G,) float64. Of objects of the class and of its neighbour.
+        objects: G objects of the class and of its neighbour.
         own: (G,) bool. Whether it is of the class itself.
         ious: (D, G) float64.
         beside: (D,) float64. The largest share of a detection that lies in a region to be ignored.
@@ -85,10 +123,15 @@ class _View(NamedTuple):
     image_id: int
     scores: NDArray[np.float64]
     heights: NDArray[np.float64]
-    object_heights: NDArray[np.float64]
+    objects: _Objects
     own: NDArray[np.bool_]
     ious: NDArray[np.float64]
     beside: NDArray[np.float64]
+
+    def wanted(self, limits: Difficulty) -> NDArray[np.bool_]:
+        """Say which objects are to be found: (G,) bool."""
+        heights, hidden, outside = self.objects
+        return self.own & (heights >= limits.height) & (hidden <= limits.hidden) & (outside <= limits.outside)
 
 
 class KittiCount:
@@ -96,17 +139,21 @@ class KittiCount:
 
     Args:
         ious: From where on a box is right.
-        names: Of the K classes.
+        truth: What is there.
     """
 
-    def __init__(self, ious: Sequence[float], names: Sequence[str]) -> None:
+    def __init__(self, ious: Sequence[float], truth: GroundTruth) -> None:
         self.ious = tuple(ious)
-        lower = [name.lower() for name in names]
+        views = [one.view or View(0, 0.0) for one in truth.objects]
+        self._seen = np.array(views, dtype=np.float64).reshape(len(views), 2)
+        self._views_known = any(one.view for one in truth.objects)
+        lower = [name.lower() for name in truth.names.values()]
         self._neighbours = [lower.index(_NEIGHBOURS[name]) if _NEIGHBOURS.get(name) in lower else -1 for name in lower]
-        self._views: list[list[_View]] = [[] for _ in names]
+        self._views: list[list[_View]] = [[] for _ in lower]
 
     def add(self, scene: Scene) -> None:
         """Count the next picture."""
+        objects = _Objects(scene.heights, *self._seen[scene.truths].T)
         for k in np.union1d(scene.labels, scene.found_labels).tolist():
             found = (scene.found_labels == k) & ~scene.found_open
             own = (scene.labels == k) & ~scene.crowds
@@ -116,7 +163,7 @@ class KittiCount:
                 scene.image_id,
                 scene.scores[found],
                 scene.found_heights[found],
-                scene.heights[there],
+                objects.take(there),
                 own[there],
                 scene.ious[np.ix_(found, there)],
                 scene.ious[np.ix_(found, ignored)].max(axis=1, initial=0.0),
@@ -127,9 +174,11 @@ class KittiCount:
         """Return the numbers over all classes and for each."""
         rows: list[Values] = [
             {
-                _name(iou, difficulty): average(views, iou, height, times)
+                _name(iou, name): average(views, iou, limits, times)
+                if self._views_known or name != _NEEDS_VIEWS
+                else None
                 for iou in self.ious
-                for difficulty, height in HEIGHTS.items()
+                for name, limits in DIFFICULTIES.items()
             }
             for views in self._views
         ]
@@ -138,27 +187,25 @@ class KittiCount:
         return Tally(overall, rows)
 
 
-def average(views: Sequence[_View], iou: float, least: float, times: Times) -> float | None:
+def average(views: Sequence[_View], iou: float, limits: Difficulty, times: Times) -> float | None:
     """Return average precision of one class; None where there is nothing to find.
 
     Args:
         views: What the pictures have of the class.
         iou: A box is right above it.
-        least: Height in pixels under which objects and detections are ignored.
+        limits: Objects and detections beyond them are ignored.
         times: How often each picture counts.
     """
     counts = times.of(np.array([view.image_id for view in views], dtype=np.int64))
-    objects = sum(
-        n * int((view.own & (view.object_heights >= least)).sum()) for n, view in zip(counts, views, strict=True)
-    )
+    objects = sum(n * int(view.wanted(limits).sum()) for n, view in zip(counts, views, strict=True))
     if not objects:
         return None
-    scores = [np.repeat(found_scores(view, iou, least), n) for n, view in zip(counts, views, strict=True)]
+    scores = [np.repeat(found_scores(view, iou, limits), n) for n, view in zip(counts, views, strict=True)]
     cuts = cut_offs(np.sort(np.concatenate(scores))[::-1], int(objects))
     right, wrong = np.zeros(len(cuts)), np.zeros(len(cuts))
     for n, view in zip(counts, views, strict=True):
         if n:
-            here = counted(view, iou, least, cuts)
+            here = counted(view, iou, limits, cuts)
             right += n * here[0]
             wrong += n * here[1]
     precision = np.zeros(LEVELS + 1)
@@ -167,16 +214,17 @@ def average(views: Sequence[_View], iou: float, least: float, times: Times) -> f
     return float(envelope[1:].sum() / LEVELS)
 
 
-def found_scores(view: _View, iou: float, least: float) -> NDArray[np.float64]:
+def found_scores(view: _View, iou: float, limits: Difficulty) -> NDArray[np.float64]:
     """Return the scores at which objects of a picture are found, where each takes its most probable detection."""
     free = np.ones(len(view.scores), dtype=np.bool_)
+    wanted = view.wanted(limits)
     scores = []
     for g in range(len(view.own)):
         may = np.flatnonzero(free & (view.ious[:, g] > iou))
         if len(may):
             d = may[0]  # by falling score
             free[d] = False
-            if view.own[g] and view.object_heights[g] >= least and not view.heights[d] < least:
+            if wanted[g] and not view.heights[d] < limits.height:
                 scores.append(view.scores[d])
     return np.array(scores, dtype=np.float64)
 
@@ -200,14 +248,14 @@ def cut_offs(scores: NDArray[np.float64], objects: int) -> NDArray[np.float64]:
 
 
 def counted(
-    view: _View, iou: float, least: float, cuts: NDArray[np.float64]
+    view: _View, iou: float, limits: Difficulty, cuts: NDArray[np.float64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Count right and wrong detections of a picture at each cut-off, where objects take what they overlap most.
 
     Returns:
         (L,) int64 and (L,) int64.
     """
-    low = view.heights < least
+    low, wanted = view.heights < limits.height, view.wanted(limits)
     shown = view.scores >= cuts[:, None]
     free = shown.copy()
     right = np.zeros(len(cuts), dtype=np.int64)
@@ -220,7 +268,7 @@ def counted(
             continue
         d = np.where(may[lanes], worth[:, g], -2.0).argmax(axis=1)
         free[lanes, d] = False
-        if view.own[g] and view.object_heights[g] >= least:
+        if wanted[g]:
             right[lanes] += ~low[d]
     wrong = (free & ~low & ~(view.beside > iou)).sum(axis=1)
     return right, wrong

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from maskrcnn.data.formats.coco_results import Result
@@ -18,8 +17,6 @@ from maskrcnn.evaluation.areas import ALL, AREAS
 from maskrcnn.evaluation.averages import Averages
 from maskrcnn.evaluation.coco import Kind, Number
 from maskrcnn.evaluation.ground_truth import GroundTruth
-from maskrcnn.ops.resize import padded_size, place
-from maskrcnn.prediction.predictor import Picture, Predictor, grown, prepare
 
 LIMITS = (100, 300, 1000)
 _ANY = 1  # the one class
@@ -67,31 +64,3 @@ def as_results(image_id: int, boxes: NDArray[np.float32], scores: NDArray[np.flo
         Result(image_id=image_id, category_id=_ANY, bbox=box, score=score)
         for box, score in zip(sides.tolist(), scores.astype(np.float64).tolist(), strict=True)
     ]
-
-
-def propose(predictor: Predictor, picture: Picture) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Find where objects may be in a picture.
-
-    Args:
-        predictor: A model that runs a network.
-        picture: A path, a PIL picture, or an array (H, W, bands).
-
-    Returns:
-        (P, 4) float32 x1, y1, x2, y2 in pixels of the picture that came in, best first; (P,) float32 probabilities.
-
-    Raises:
-        ImageError: The picture can't be read.
-        InputError: The model was exported.
-    """
-    config, model = predictor.config, predictor.model
-    pixels, size_hw = prepare(picture, config.input)
-    resized_hw = (pixels.shape[1], pixels.shape[2])
-    H, W = padded_size(resized_hw, config.input)
-    images = torch.zeros((1, config.input.bands, H, W), dtype=pixels.dtype)
-    place(pixels, images[0], config.input.resize)
-    with torch.inference_mode():
-        sizes = torch.tensor([resized_hw], device=predictor.device)
-        found = model.propose(model.features(images.to(predictor.device), sizes), sizes)
-        boxes = model.frame.leave(found.boxes, model.frame.limits(sizes, (H, W)))[0][found.valid[0]].float().cpu()
-        scores = found.logits[0][found.valid[0]].float().sigmoid().cpu()
-    return grown(boxes.numpy(), resized_hw, size_hw, config), scores.numpy()

@@ -20,10 +20,11 @@ from maskrcnn.evaluation.coco import Cost, Metrics, write
 from maskrcnn.evaluation.counting import Measure
 from maskrcnn.evaluation.ground_truth import from_dataset
 from maskrcnn.evaluation.measuring import LIMITS, Evaluation, limits_of
-from maskrcnn.evaluation.proposals import ProposalRecall, as_results, propose, without_classes
+from maskrcnn.evaluation.proposals import ProposalRecall, as_results, without_classes
 from maskrcnn.machine import peak_memory
 from maskrcnn.prediction import Predictor, load
-from maskrcnn.prediction.stream import predict_all, strictly
+from maskrcnn.prediction.predictor import Seen
+from maskrcnn.prediction.stream import predict_all, see_all, strictly
 from maskrcnn.structures import Instances
 
 
@@ -76,6 +77,18 @@ def predict_dataset(
     paths = [dataset.path(i) for i in indices]
     every = predictor.with_every_score()
     return strictly(predict_all(every, len(paths), paths.__getitem__, batch=batch, workers=workers))
+
+
+def see_dataset(predictor: Predictor, dataset: Dataset, *, batch: int = 1, workers: int = 0) -> Iterator[Seen]:
+    """Find the objects of all pictures of a data set, in order, and what the first stage proposed for each.
+
+    Raises:
+        ImageError: A picture can't be read.
+        InputError: The model was exported, and its stages can't be called.
+    """
+    paths = [dataset.path(i) for i in range(len(dataset))]
+    every = predictor.with_every_score()
+    return strictly(see_all(every, len(paths), paths.__getitem__, batch=batch, workers=workers))
 
 
 def results_of(found: Instances, image_id: int, category_ids: Sequence[int], known: Sequence[int]) -> list[Result]:
@@ -196,21 +209,31 @@ def run_evaluation(
     of_proposals = [each for each in chosen if isinstance(each, ProposalRecall)]
     proposed = Evaluation(without_classes(truth), of_proposals) if of_proposals else None
     began = time.perf_counter()
-    found = predict_dataset(predictor, dataset, range(len(dataset)), batch=batch, workers=workers)
+    if proposed is None:
+        found = predict_dataset(predictor, dataset, range(len(dataset)), batch=batch, workers=workers)
+    else:
+        seen = see_dataset(predictor, dataset, batch=batch, workers=workers)
+        found = _counting_proposals(seen, dataset, proposed)
     with writing_results(predictions) as keep:
         for i, instances in enumerate(found):
             image_id = dataset.image_id(i)
             results = results_of(instances, image_id, ids, dataset.category_ids)
             evaluation.add(image_id, results)
             keep(results)
-            if proposed:
-                proposed.add(image_id, as_results(image_id, *propose(predictor, dataset.path(i))))
             if progress:
                 progress(i + 1, len(dataset))
     evaluation.require(dataset.source.name)
     note = naming_note(predictor.class_names, dataset)
     cost = _cost(predictor, time.perf_counter() - began, len(dataset))
     return Finished(evaluation, proposed, cost, () if note is None else (note,))
+
+
+def _counting_proposals(seen: Iterator[Seen], dataset: Dataset, proposed: Evaluation) -> Iterator[Instances]:
+    """Count what was proposed for each picture, and pass its objects on."""
+    for i, each in enumerate(seen):
+        image_id = dataset.image_id(i)
+        proposed.add(image_id, as_results(image_id, *each.proposed))
+        yield each.objects
 
 
 def _cost(predictor: Predictor, seconds: float, pictures: int) -> Cost:

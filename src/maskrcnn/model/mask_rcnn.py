@@ -109,10 +109,14 @@ class MaskRCNN(nn.Module):
             images: (B, bands, H, W) uint8 or float32. As read; H and W multiples of 32, padded as `input.resize` says.
             size_hw: (B, 2) int64. Size of each picture without padding.
         """
+        return self.both_stages(images, size_hw)[1]
+
+    def both_stages(self, images: Tensor, size_hw: Tensor) -> tuple[Proposals, Detections]:
+        """Find the objects of each picture, and give what the first stage proposed too; arguments as in `forward`."""
         features = self.features(images, size_hw)
         proposals = self.propose(features, size_hw)
         table = self.table(features)
-        return self.complete(table, self.detect(table, proposals, size_hw), size_hw)
+        return proposals, self.complete(table, self.detect(table, proposals, size_hw), size_hw)
 
     def features(self, images: Tensor, size_hw: Tensor) -> list[Tensor]:
         """Compute P2 to P6, five of (B, C, H/4, W/4) to (B, C, H/64, W/64) float; arguments as in `forward`."""

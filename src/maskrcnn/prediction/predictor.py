@@ -1,15 +1,15 @@
 """A model that takes pictures of any kind and gives their objects in the pixels that came in.
 
-Letters: B pictures, D detections, M side of a mask.
+Letters: B pictures, P proposals, D detections, M side of a mask.
 """
 
 from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple, overload
+from typing import NamedTuple, TypeVar, overload
 
 import numpy as np
 import torch
@@ -36,6 +36,7 @@ from maskrcnn.structures import Instances, Patches
 from maskrcnn.zoo.opening import open_weights
 
 Picture = str | Path | Image.Image | NDArray[np.generic]
+Result = TypeVar("Result")
 TOGETHER = {"cuda": 4}  # pictures of a list that run together, where one alone leaves the device idle
 _CPU = torch.device("cpu")
 
@@ -125,6 +126,30 @@ def grown(
     return (boxes - last) * scale + last
 
 
+class Proposed(NamedTuple):
+    """Where the first stage proposes objects in a picture, the likeliest first.
+
+    Attributes:
+        boxes: (P, 4) float32 x1, y1, x2, y2. In pixels of the picture that came in.
+        scores: (P,) float32. Probabilities that there is an object of any class.
+    """
+
+    boxes: NDArray[np.float32]
+    scores: NDArray[np.float32]
+
+
+class Seen(NamedTuple):
+    """What both stages make of a picture.
+
+    Attributes:
+        objects: What the second stage found.
+        proposed: What it had to work with.
+    """
+
+    objects: Instances
+    proposed: Proposed
+
+
 class Predictor:
     """A model ready for pictures.
 
@@ -155,7 +180,19 @@ class Predictor:
         model = getattr(self.engine, "model", None)
         if isinstance(model, MaskRCNN):
             return model
-        raise InputError("model: expected a predictor that runs a network, got an exported file")
+        raise InputError(
+            "model: expected one whose stages can be called, as proposals and traces need, by torch or compile, "
+            f"got an exported file, as {self.engine.backend} runs it"
+        )
+
+    @property
+    def network(self) -> MaskRCNN:
+        """The network that runs, stage by stage: what the engine prepared, or the model as it is.
+
+        Raises:
+            InputError: As of `model`.
+        """
+        return self.engine.prepared if isinstance(self.engine, EagerEngine) else self.model
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -201,15 +238,43 @@ class Predictor:
 
     def predict_prepared(self, pictures: Sequence[Prepared]) -> list[Instances]:
         """Find the objects of pictures that `prepare` made; those of one padded size run together."""
-        results: dict[int, Instances] = {}
-        for group in _same_shape(pictures, self.config.input):
-            chosen = [pictures[i] for i in group]
-            detections = self._run(chosen)
-            for slot, i in enumerate(group):
-                pixels, size_hw = pictures[i]
-                resized_hw = (pixels.shape[1], pixels.shape[2])
-                results[i] = self._wanted(to_instances(detections, slot, resized_hw, size_hw, self.config))
-        return [results[i] for i in range(len(pictures))]
+        return _in_groups(pictures, self.config.input, self._predict_group)
+
+    def see_prepared(self, pictures: Sequence[Prepared]) -> list[Seen]:
+        """Do the same and give what the first stage proposed too, in one pass.
+
+        Raises:
+            InputError: The model was exported, and its stages can't be called.
+        """
+        return _in_groups(pictures, self.config.input, self._see_group)
+
+    def _predict_group(self, pictures: Sequence[Prepared]) -> list[Instances]:
+        return self._objects(self._run(pictures), pictures)
+
+    @torch.inference_mode()
+    def _see_group(self, pictures: Sequence[Prepared]) -> list[Seen]:
+        network = self.network
+        images, size_hw = (each.to(self.device, non_blocking=True) for each in self._pad(pictures))
+        proposals, detections = network.both_stages(images, size_hw)
+        H, W = images.shape[2:]
+        boxes = network.frame.leave(proposals.boxes, network.frame.limits(size_hw, (H, W))).float().cpu()
+        scores, valid = proposals.logits.float().sigmoid().cpu(), proposals.valid.cpu()
+        proposed = [
+            Proposed(
+                grown(boxes[slot, there].numpy(), _resized_hw(picture), picture.size_hw, self.config),
+                scores[slot, there].numpy(),
+            )
+            for slot, (picture, there) in enumerate(zip(pictures, valid, strict=True))
+        ]
+        found = self._objects(Detections(*(each.cpu() for each in detections)), pictures)
+        return [Seen(*both) for both in zip(found, proposed, strict=True)]
+
+    def _objects(self, detections: Detections, pictures: Sequence[Prepared]) -> list[Instances]:
+        """Take the objects of each picture out of a batch."""
+        return [
+            self._wanted(to_instances(detections, slot, _resized_hw(picture), picture.size_hw, self.config))
+            for slot, picture in enumerate(pictures)
+        ]
 
     def _wanted(self, found: Instances) -> Instances:
         return found[self._above(found)]
@@ -242,11 +307,10 @@ class Predictor:
             ImageError: The picture can't be read, or its bands are not those of the model.
             InputError: The model was exported, and its stages can't be called.
         """
-        network = self.engine.prepared if isinstance(self.engine, EagerEngine) else self.model
         picture = self.prepare(image)
         images, resized_hw = (each.to(self.device) for each in self._pad([picture]))
-        stages, origins, detections = walk(network, images, resized_hw)
-        h, w = picture.pixels.shape[1:]
+        stages, origins, detections = walk(self.network, images, resized_hw)
+        h, w = _resized_hw(picture)
         instances = to_instances(detections, 0, (h, w), picture.size_hw, self.config)
         boxes = detections.boxes[0, : len(origins.proposal)].float().cpu().numpy()
         kept = PASTINGS[self.config.mask_head.paste].kept(in_picture(boxes, (h, w), picture.size_hw, self.config))
@@ -296,9 +360,23 @@ class Predictor:
         return time.perf_counter() - began
 
 
+def _resized_hw(picture: Prepared) -> tuple[int, int]:
+    """Return the size that the network sees, without padding."""
+    return picture.pixels.shape[1], picture.pixels.shape[2]
+
+
 def _padded(picture: Prepared, config: InputConfig) -> tuple[int, int]:
-    size_hw = (picture.pixels.shape[1], picture.pixels.shape[2])
-    return padded_size(size_hw, config)
+    return padded_size(_resized_hw(picture), config)
+
+
+def _in_groups(
+    pictures: Sequence[Prepared], config: InputConfig, run: Callable[[Sequence[Prepared]], Sequence[Result]]
+) -> list[Result]:
+    """Run pictures of one padded size together, and give the results in the order of the pictures."""
+    results: dict[int, Result] = {}
+    for group in _same_shape(pictures, config):
+        results |= zip(group, run([pictures[i] for i in group]), strict=True)
+    return [results[i] for i in range(len(pictures))]
 
 
 def _same_shape(pictures: Sequence[Prepared], config: InputConfig) -> Iterator[list[int]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 import numpy as np
 import torch
@@ -17,10 +17,11 @@ from maskrcnn.config import InputConfig
 from maskrcnn.data.images import read_image
 from maskrcnn.draw.overlay import displayable
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.prediction.predictor import Picture, Predictor, Prepared, prepare
+from maskrcnn.prediction.predictor import Picture, Predictor, Prepared, Seen, prepare
 from maskrcnn.structures import Instances
 
 Found = Instances | MaskRCNNError
+Result = TypeVar("Result")
 
 
 class _Read(NamedTuple):
@@ -80,8 +81,22 @@ def predict_all(
     Yields:
         The objects of a picture, or the error that reading it raised.
     """
-    for found, _ in _predict(predictor, _Reader(count, picture, predictor.config.input), batch, workers):
+    reader = _Reader(count, picture, predictor.config.input)
+    for found, _ in _through(predictor.predict_prepared, reader, batch, workers):
         yield found
+
+
+def see_all(
+    predictor: Predictor, count: int, picture: Callable[[int], Picture], *, batch: int = 1, workers: int = 0
+) -> Iterator[Seen | MaskRCNNError]:
+    """Do as `predict_all` does, and give with the objects of a picture what the first stage proposed.
+
+    Raises:
+        InputError: The model was exported, and its stages can't be called.
+    """
+    reader = _Reader(count, picture, predictor.config.input)
+    for seen, _ in _through(predictor.see_prepared, reader, batch, workers):
+        yield seen
 
 
 def predict_files(
@@ -94,12 +109,15 @@ def predict_files(
         None.
     """
     reader = _ShowingReader(len(paths), paths.__getitem__, predictor.config.input)
-    return _predict(predictor, reader, batch, workers)
+    return _through(predictor.predict_prepared, reader, batch, workers)
 
 
-def _predict(
-    predictor: Predictor, reader: _Reader, batch: int, workers: int
-) -> Iterator[tuple[Found, NDArray[np.uint8] | None]]:
+Find = Callable[[Sequence[Prepared]], list[Result]]
+
+
+def _through(
+    find: Find[Result], reader: _Reader, batch: int, workers: int
+) -> Iterator[tuple[Result | MaskRCNNError, NDArray[np.uint8] | None]]:
     loader = DataLoader(
         reader,
         batch_size=batch,
@@ -108,19 +126,19 @@ def _predict(
         generator=torch.Generator(),  # its own, so that predicting draws nothing from a training's generator
     )
     for pictures in loader:
-        yield from _predict_readable(predictor, pictures)
+        yield from _readable_through(find, pictures)
 
 
-def _predict_readable(
-    predictor: Predictor, pictures: Sequence[_Read | MaskRCNNError]
-) -> Iterator[tuple[Found, NDArray[np.uint8] | None]]:
+def _readable_through(
+    find: Find[Result], pictures: Sequence[_Read | MaskRCNNError]
+) -> Iterator[tuple[Result | MaskRCNNError, NDArray[np.uint8] | None]]:
     readable = [picture.prepared for picture in pictures if not isinstance(picture, MaskRCNNError)]
-    found = iter(predictor.predict_prepared(readable))
+    found = iter(find(readable))
     for picture in pictures:
         yield (picture, None) if isinstance(picture, MaskRCNNError) else (next(found), picture.shown)
 
 
-def strictly(found: Iterator[Found]) -> Iterator[Instances]:
+def strictly(found: Iterator[Result | MaskRCNNError]) -> Iterator[Result]:
     """Pass results on and raise the first error among them."""
     for each in found:
         if isinstance(each, MaskRCNNError):

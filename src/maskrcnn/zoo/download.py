@@ -337,11 +337,11 @@ def _megabytes(count: int) -> str:
 
 
 def _console() -> Console:
-    return Console(stderr=True, highlight=False)
+    return Console(stderr=True, highlight=False, markup=False, emoji=False)
 
 
 def _say(line: str) -> None:
-    _console().print(line, markup=False, soft_wrap=True)
+    _console().print(line, soft_wrap=True)
 
 
 @contextmanager

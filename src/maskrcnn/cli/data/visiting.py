@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from maskrcnn.cli.words import count_of, give, progress, say
+from maskrcnn.cli.words import count_of, give, progress, say, show
 from maskrcnn.data.findings import RULES, SEVERITIES, Finding
 from maskrcnn.doctor.copying import Copied
 from maskrcnn.doctor.examining import Visit, examine
@@ -78,7 +76,6 @@ def _say_read(report: Report) -> None:
 
 
 def _show(report: Report) -> None:
-    printer = Console(file=sys.stdout, width=None if sys.stdout.isatty() else 120, highlight=False)
     grouped: dict[str, list[Finding]] = defaultdict(list)
     for finding in report.findings:
         grouped[finding.code].append(finding)
@@ -94,7 +91,7 @@ def _show(report: Report) -> None:
         table.add_row(
             Text(f"{code}\n{rule.severity}", style=COLOURS[rule.severity]), cell, rule.effect, rule.mend or "-"
         )
-    printer.print(table)
+    show(table)
 
 
 def _example(finding: Finding, report: Report) -> str:

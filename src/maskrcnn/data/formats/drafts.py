@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from maskrcnn.data.dataset import Annotation, Box, Dataset, LeftOut, Record, Rings, Runs, sift
+from maskrcnn.data.dataset import Annotation, Box, Dataset, LeftOut, Record, Rings, Runs, View, sift
 from maskrcnn.data.formats.curves import rectangle_ring
 from maskrcnn.data.formats.reading import Reading
 from maskrcnn.data.images import read_image
@@ -34,6 +34,7 @@ class Thing:
         shape: Its outline or run lengths; None where there is a box only.
         box: x1, y1, x2, y2; None where the source says none.
         crowd: True where nothing is to be learnt.
+        view: How much of it can be seen; None where the source does not say.
         group: Things of one picture and class with the same group are one object; None for an object of its own.
     """
 
@@ -42,6 +43,7 @@ class Thing:
     shape: Rings | Runs | None
     box: Box | None = None
     crowd: bool = False
+    view: View | None = None
     group: str | None = None
 
 
@@ -181,7 +183,7 @@ def _annotations(draft: Draft, label_of: Mapping[str, int], source: Path, readin
 
     for thing, own in reading.each(_things(draft), labels):
         for label in own:
-            yield Annotation(thing.name, label, thing.shape, thing.box, crowd=thing.crowd)
+            yield Annotation(thing.name, label, thing.shape, thing.box, crowd=thing.crowd, view=thing.view)
 
 
 # Groups

@@ -2,7 +2,7 @@
 
 | what | becomes |
 |---|---|
-| a line of `label_2/*.txt` | a box; what it says of the third dimension is not read |
+| a line of `label_2/*.txt` | a box, and how much of it can be seen; the third dimension is not read |
 | a line with `DontCare` | a region that is ignored for every class |
 | `instance/*.png`: class · 256 + k, with Cityscapes' classes | an object; with k = 0 a group, which is ignored |
 
@@ -16,7 +16,7 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from maskrcnn.data.dataset import Dataset
+from maskrcnn.data.dataset import Dataset, View
 from maskrcnn.data.formats.cityscapes import NAMES, things_of
 from maskrcnn.data.formats.drafts import Draft, Thing, assemble
 from maskrcnn.data.formats.fields import expected, number
@@ -97,4 +97,6 @@ def _thing(line: Line) -> Thing:
     if x2 < x1 or y2 < y1:
         raise expected("right and bottom from left and top up", values[3:7], line.where, "box")
     is_ignored = words[0] == _IGNORED
-    return Thing(name, None if is_ignored else words[0], None, (x1, y1, x2, y2), crowd=is_ignored)
+    outside, hidden = values[:2]
+    view = View(int(hidden), outside) if min(values[:2]) >= 0 else None
+    return Thing(name, None if is_ignored else words[0], None, (x1, y1, x2, y2), crowd=is_ignored, view=view)
