@@ -24,7 +24,7 @@ CELLS = 255  # of a grid over all centres, counted from 0, so that a place is a 
 HAIR = 1e-5  # more than rounding can add to an IoU
 LEAST = 1e-99  # of a divisor
 TINY = np.finfo(np.float32).tiny
-SPECK = 1e-30  # an area that, added to any other, is above TINY by more than rounding
+SPECK = 1e-30  # an area so far above TINY that no union with it comes near, whatever is rounded
 
 Floats = NDArray[np.float32]
 Indices = NDArray[np.int64]
@@ -151,6 +151,7 @@ class _Row(NamedTuple):
     Attributes:
         sides: (5, N) float32. x1, y1, x2, y2 and area.
         order: (N) int64. Where each came from.
+        floor: What a union is at least; 0 where none could be less.
         groups: (N) int, or None.
         grid: (6, N) uint8. Where each centre lies, where those that its box may suppress begin, and how far they go;
             x and y of each. None until it pays.
@@ -158,6 +159,7 @@ class _Row(NamedTuple):
 
     sides: Floats
     order: Indices
+    floor: float
     groups: Indices | None
     grid: Bytes | None = None
 
@@ -165,34 +167,36 @@ class _Row(NamedTuple):
         """Return the boxes at some places."""
         groups = None if self.groups is None else self.groups.take(index)
         grid = None if self.grid is None else self.grid.take(index, axis=1)
-        return _Row(self.sides.take(index, axis=1), self.order.take(index), groups, grid)
+        return _Row(self.sides.take(index, axis=1), self.order.take(index), self.floor, groups, grid)
 
     def cut(self, part: slice) -> _Row:
         """Return the boxes of a stretch."""
         groups = None if self.groups is None else self.groups[part]
         grid = None if self.grid is None else self.grid[:, part]
-        return _Row(self.sides[:, part], self.order[part], groups, grid)
+        return _Row(self.sides[:, part], self.order[part], self.floor, groups, grid)
 
 
-def _sides(boxes: Floats) -> Floats:
-    """Measure (N, 4) boxes, as `_Row` says."""
-    sides = np.empty((5, len(boxes)), dtype=np.float32)
-    sides[:4] = boxes.T
+def _lay_out(boxes: Floats, order: Indices, groups: Indices | None) -> _Row:
+    """Put (N, 4) boxes in order."""
+    sides = np.empty((5, len(order)), dtype=np.float32)
+    sides[:4] = boxes.take(order, axis=0).T
     extent = np.maximum(sides[2:4] - sides[:2], 0)
-    np.multiply(extent[0], extent[1], out=sides[4])
-    return sides
+    least = np.multiply(extent[0], extent[1], out=sides[4]).min()
+    return _Row(sides, order, 0 if least >= SPECK else TINY, None if groups is None else groups.take(order))
 
 
-def _above(one: Floats, other: Floats, threshold: float) -> NDArray[np.bool_]:
+def _above(one: Floats, other: Floats, floor: float, threshold: float) -> NDArray[np.bool_]:
     """Compare the IoU of boxes with a threshold; their sides (5, ...) broadcast; computed as `iou` does."""
     high = np.minimum(one[2:4], other[2:4])
     low = np.maximum(one[:2], other[:2])
-    high -= np.minimum(low, high, out=low)
-    shared = np.multiply(high[0], high[1], out=high[0])
+    np.minimum(low, high, out=low)
+    high -= low
+    shared = high[0]
+    shared *= high[1]
     union = one[4] + other[4]
     union -= shared
-    if not one[4].min(initial=1) >= SPECK:
-        np.maximum(union, TINY, out=union)
+    if floor:
+        np.maximum(union, floor, out=union)
     shared /= union
     above: NDArray[np.bool_] = shared > threshold
     return above
@@ -203,7 +207,7 @@ def _above(one: Floats, other: Floats, threshold: float) -> NDArray[np.bool_]:
 
 def _hits(first: _Row, second: _Row, threshold: float) -> NDArray[np.bool_]:
     """Say which boxes of one stretch would suppress which of another: (n, m)."""
-    hits = _above(first.sides[:, :, None], second.sides[:, None], threshold)
+    hits = _above(first.sides[:, :, None], second.sides[:, None], first.floor, threshold)
     if first.groups is not None and second.groups is not None:
         hits &= first.groups[:, None] == second.groups
     return hits
@@ -225,11 +229,7 @@ def _settle(block: _Row, threshold: float) -> Indices:
 
 def _untouched(better: _Row, rest: _Row, threshold: float) -> Indices:
     """Return the places of those that no better box suppresses."""
-    n, m = better.sides.shape[1], rest.sides.shape[1]
-    step = max(PAIRS_AT_ONCE // n, 1)
-    parts = [rest.cut(slice(start, start + step)) for start in range(0, m, step)]
-    gone = np.concatenate([_hits(better, part, threshold).any(axis=0) for part in parts])
-    return (~gone).nonzero()[0]
+    return (~_hits(better, rest, threshold).any(axis=0)).nonzero()[0]
 
 
 # Looking at pairs near each other: for boxes that are spread
@@ -280,7 +280,7 @@ def _near(first: _Row, second: _Row) -> Iterator[tuple[Indices, Indices]]:
 
 def _near_hits(first: _Row, i: Indices, second: _Row, j: Indices, threshold: float) -> NDArray[np.bool_]:
     """Say of pairs of boxes whether one would suppress the other."""
-    hits = _above(first.sides.take(i, axis=1), second.sides.take(j, axis=1), threshold)
+    hits = _above(first.sides.take(i, axis=1), second.sides.take(j, axis=1), first.floor, threshold)
     if first.groups is not None and second.groups is not None:
         hits &= first.groups.take(i) == second.groups.take(j)
     return hits
@@ -318,7 +318,7 @@ def _survivors(row: _Row, threshold: float, block: int, limit: int) -> Indices:
         if count >= len(row.order):
             break
         spread = 2 * len(stays) > count
-        if spread and row.grid is None:
+        if row.grid is None and (spread or len(stays) * len(row.order) > PAIRS_AT_ONCE):
             settle, untouched = _settle_near, _untouched_near
             row = row._replace(grid=_grid(row.sides[:4], threshold))
         rest = row.cut(slice(count, None))
@@ -352,7 +352,7 @@ def nms(
     valid: Tensor,
     limit: int,
     groups: Tensor | None = None,
-    block: int = 80,
+    block: int = 64,
 ) -> Kept:
     """Suppress as `NMS` says, looking at values to stop early: for a CPU, and for inference.
 
@@ -370,7 +370,7 @@ def nms(
             order = order[present.take(order)]
         if not len(order):
             continue
-        row = _Row(_sides(box.take(order, axis=0)), order, None if group is None else group.take(order))
+        row = _lay_out(box, order, group)
         kept = _survivors(row, iou_threshold, block, limit)
         indices[s, : len(kept)] = kept
         found[s, : len(kept)] = True
