@@ -23,7 +23,7 @@ PAIRS_AT_ONCE = 1 << 16  # on a CPU: a byte each, so that they stay in its cache
 CELLS = 255  # of a grid over all centres, counted from 0, so that a place is a byte
 HAIR = 1e-5  # more than rounding can add to an IoU
 LEAST = 1e-99  # of a divisor
-TINY = np.finfo(np.float32).tiny
+TINY = float(np.finfo(np.float32).tiny)
 SPECK = 1e-30  # an area so far above TINY that no union with it comes near, whatever is rounded
 
 Floats = NDArray[np.float32]
@@ -154,26 +154,25 @@ class _Row(NamedTuple):
         floor: What a union is at least; 0 where none could be less.
         groups: (N) int, or None.
         grid: (6, N) uint8. Where each centre lies, where those that its box may suppress begin, and how far they go;
-            x and y of each. None until it pays.
+            x and y of each. (0, N) until it pays.
     """
 
     sides: Floats
     order: Indices
     floor: float
     groups: Indices | None
-    grid: Bytes | None = None
+    grid: Bytes
 
     def take(self, index: Indices) -> _Row:
         """Return the boxes at some places."""
         groups = None if self.groups is None else self.groups.take(index)
-        grid = None if self.grid is None else self.grid.take(index, axis=1)
+        grid = self.grid.take(index, axis=1)
         return _Row(self.sides.take(index, axis=1), self.order.take(index), self.floor, groups, grid)
 
     def cut(self, part: slice) -> _Row:
         """Return the boxes of a stretch."""
         groups = None if self.groups is None else self.groups[part]
-        grid = None if self.grid is None else self.grid[:, part]
-        return _Row(self.sides[:, part], self.order[part], self.floor, groups, grid)
+        return _Row(self.sides[:, part], self.order[part], self.floor, groups, self.grid[:, part])
 
 
 def _lay_out(boxes: Floats, order: Indices, groups: Indices | None) -> _Row:
@@ -181,12 +180,13 @@ def _lay_out(boxes: Floats, order: Indices, groups: Indices | None) -> _Row:
     sides = np.empty((5, len(order)), dtype=np.float32)
     sides[:4] = boxes.take(order, axis=0).T
     extent = np.maximum(sides[2:4] - sides[:2], 0)
-    least = np.multiply(extent[0], extent[1], out=sides[4]).min()
-    return _Row(sides, order, 0 if least >= SPECK else TINY, None if groups is None else groups.take(order))
+    floor = 0.0 if np.multiply(extent[0], extent[1], out=sides[4]).min() >= SPECK else TINY
+    grid = np.empty((0, len(order)), dtype=np.uint8)
+    return _Row(sides, order, floor, None if groups is None else groups.take(order), grid)
 
 
 def _above(one: Floats, other: Floats, floor: float, threshold: float) -> NDArray[np.bool_]:
-    """Compare the IoU of boxes with a threshold; their sides (5, ...) broadcast; computed as `iou` does."""
+    """Say where the IoU is above a threshold, computed as `iou` does; the sides (5, ...) broadcast."""
     high = np.minimum(one[2:4], other[2:4])
     low = np.maximum(one[:2], other[:2])
     np.minimum(low, high, out=low)
@@ -214,7 +214,10 @@ def _hits(first: _Row, second: _Row, threshold: float) -> NDArray[np.bool_]:
 
 
 def _settle(block: _Row, threshold: float) -> Indices:
-    """Decide box after box: return the places of those that stay."""
+    """Decide box after box: return the places of those that stay.
+
+    A row of hits is read as one whole number, so that all that a box suppresses go at once.
+    """
     rows = np.packbits(_hits(block, block, threshold), axis=1, bitorder="little")
     n, width = rows.shape
     data = rows.tobytes()
@@ -229,7 +232,8 @@ def _settle(block: _Row, threshold: float) -> Indices:
 
 def _untouched(better: _Row, rest: _Row, threshold: float) -> Indices:
     """Return the places of those that no better box suppresses."""
-    return (~_hits(better, rest, threshold).any(axis=0)).nonzero()[0]
+    gone: NDArray[np.bool_] = np.logical_or.reduce(_hits(better, rest, threshold), axis=0)
+    return (~gone).nonzero()[0]
 
 
 # Looking at pairs near each other: for boxes that are spread
@@ -318,7 +322,7 @@ def _survivors(row: _Row, threshold: float, block: int, limit: int) -> Indices:
         if count >= len(row.order):
             break
         spread = 2 * len(stays) > count
-        if row.grid is None and (spread or len(stays) * len(row.order) > PAIRS_AT_ONCE):
+        if not len(row.grid) and (spread or len(stays) * len(row.order) > PAIRS_AT_ONCE):
             settle, untouched = _settle_near, _untouched_near
             row = row._replace(grid=_grid(row.sides[:4], threshold))
         rest = row.cut(slice(count, None))
@@ -336,7 +340,7 @@ def _by_falling_score(scores: Floats) -> Indices:
     """
     bits = np.fmin(np.float32(0) - scores, np.float32(np.inf)).view(np.int32)
     bits ^= (bits >> 31) & 0x7FFFFFFF
-    keys = bits.astype(np.int64)
+    keys: Indices = bits.astype(np.int64)
     keys <<= 32
     keys |= np.arange(len(scores))
     keys.sort()
