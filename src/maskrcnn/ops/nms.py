@@ -8,6 +8,7 @@ Letters: S rows (pictures, or pictures times levels), N boxes a row, D slots of 
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Iterator
 from typing import NamedTuple, Protocol
@@ -24,6 +25,7 @@ CELLS = 255  # of a grid over all centres, counted from 0, so that a place is a 
 HAIR = 1e-5  # more than rounding can add to an IoU
 LEAST = 1e-99  # of a divisor
 TINY = float(np.finfo(np.float32).tiny)
+UPPER = int(sys.byteorder == "little")  # which half of 64 bits counts more
 SPECK = 1e-30  # an area so far above TINY that no union with it comes near, whatever is rounded
 
 Floats = NDArray[np.float32]
@@ -338,11 +340,9 @@ def _by_falling_score(scores: Floats) -> Indices:
     The bits of a number are as ordered as the number; with its place behind them every key is another, and one call
     sorts them without having to be stable.
     """
-    bits = np.fmin(np.float32(0) - scores, np.float32(np.inf)).view(np.int32)
-    bits ^= (bits >> 31) & 0x7FFFFFFF
-    keys: Indices = bits.astype(np.int64)
-    keys <<= 32
-    keys |= np.arange(len(scores))
+    keys = np.arange(len(scores))
+    bits = np.fmin(0 - scores, np.inf).view(np.int32)
+    np.bitwise_xor(bits, (bits >> 31) & 0x7FFFFFFF, out=keys.view(np.int32)[UPPER::2])
     keys.sort()
     keys &= 0xFFFFFFFF
     return keys
@@ -367,7 +367,7 @@ def nms(
     indices = np.zeros((len(boxes), limit), dtype=np.int64)
     found = np.zeros((len(boxes), limit), dtype=np.bool_)
     own = [None] * len(boxes) if groups is None else groups.numpy()
-    rows = zip(boxes.detach().numpy(), scores.detach().numpy(), valid.numpy(), own, strict=True)
+    rows = zip(boxes.numpy(force=True), scores.numpy(force=True), valid.numpy(), own, strict=True)
     for s, (box, score, present, group) in enumerate(rows):
         order = _by_falling_score(score)
         if np.count_nonzero(present) < len(order):
