@@ -77,6 +77,40 @@ def test_boxes_of_every_size_and_place(seed: int, threshold: float, log_side: fl
     assert kept.indices[0][kept.valid[0]].tolist() == greedy(boxes, scores, groups, threshold)
 
 
+@given(st.integers(0, 10**6), st.sampled_from([0.1, 0.5, 0.7]), st.floats(-24, -12), st.booleans())
+def test_areas_at_the_end_of_the_numbers(seed: int, threshold: float, log_side: float, crowded: bool) -> None:
+    """Where a union is below the least number of full precision, IoU is small by definition, also of a box's copy."""
+    generator = torch.Generator().manual_seed(seed)
+    corner = torch.rand(40, 2, generator=generator).mul(10**log_side * (2 if crowded else 9))
+    boxes = torch.cat([corner, corner + 10**log_side * (1 + torch.rand(40, 2, generator=generator))], dim=1)
+    boxes[20:30] = boxes[:10]
+    scores, valid = torch.rand(40, generator=generator), torch.ones(1, 40, dtype=torch.bool)
+    kept = nms(boxes[None], scores[None], threshold, valid=valid, limit=40, block=8)
+    assert kept.indices[0][kept.valid[0]].tolist() == greedy(boxes, scores, torch.zeros(40), threshold)
+
+
+@pytest.mark.parametrize("threshold", [0.3, 0.5, 0.7])
+@pytest.mark.parametrize("crowd", [0, 200, 400])
+def test_blocks_as_they_are_in_use(crowd: int, threshold: float) -> None:
+    """A crowd is met first, later, or not at all, so that pairs are looked at in both ways."""
+    generator = torch.Generator().manual_seed(crowd)
+    corner = torch.rand(600, 2, generator=generator) * 900
+    corner[max(crowd - 200, 0) : crowd] *= 0.02
+    boxes = torch.cat([corner, corner + 30 + torch.rand(600, 2, generator=generator) * 40], dim=1)
+    scores, valid = torch.linspace(1, 0, 600), torch.ones(1, 600, dtype=torch.bool)
+    kept = nms(boxes[None], scores[None], threshold, valid=valid, limit=600)
+    assert kept.indices[0][kept.valid[0]].tolist() == greedy(boxes, scores, torch.zeros(600), threshold)
+
+
+def test_scores_that_are_no_number_come_last() -> None:
+    """Whatever their sign; and a zero has none."""
+    boxes = torch.arange(7.0)[:, None] * 10 + torch.tensor([0.0, 0, 4, 4])
+    nan = torch.tensor(torch.nan)
+    scores = torch.stack([nan, -nan, *torch.tensor([-0.0, 0, -torch.inf, torch.inf, 0.5])])
+    kept = nms(boxes[None], scores[None], 0.5, valid=torch.ones(1, 7, dtype=torch.bool), limit=7)
+    assert kept.indices[0].tolist()[:4] == [5, 6, 2, 3]
+
+
 def test_an_iou_of_exactly_the_threshold_is_kept() -> None:
     """3 of 10 pixels are shared: as a number of 32 bits that is the threshold, also where products would round."""
     boxes = torch.tensor([[0.0, 0, 8, 1], [5, 0, 10, 1]])
