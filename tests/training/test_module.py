@@ -67,6 +67,24 @@ def module_of(world: int, reduced: torch.Tensor | None = None) -> TrainingModule
     return module
 
 
+@pytest.mark.parametrize("name", ["adamw", "sgd"])
+def test_only_fp16_whose_scale_a_fused_optimiser_would_undo_too_late_goes_without(name):
+    fused = {
+        precision: build_optimiser(nn.Linear(2, 2), TrainConfig(optimiser=name, precision=precision)).defaults["fused"]
+        for precision in ("auto", "fp32", "bf16", "fp16")
+    }
+    assert fused == {"auto": True, "fp32": True, "bf16": True, "fp16": False}
+
+
+@pytest.mark.parametrize(("longest", "expected"), [(2.0, 2.0), (50.0, 10.0), (0.0, 10.0), (None, 10.0)])
+def test_a_gradient_that_is_too_long_is_shortened(tiny, longest, expected):
+    module = TrainingModule(build(tiny), TrainConfig(), 1, 1)
+    first = next(module.parameters())
+    first.grad = torch.full_like(first, 10 / first.numel() ** 0.5)  # of length 10
+    module.configure_gradient_clipping(build_optimiser(module.model, TrainConfig()), longest, "norm")
+    assert first.grad.norm().item() == pytest.approx(expected, rel=1e-4)
+
+
 def test_a_loss_is_the_mean_over_its_samples_and_zero_without_any():
     divisors = module_of(1)._divisors(torch.tensor([3.0, 0, 2, 4, 0]))
     assert (torch.tensor([6.0, 0, 8, 1, 0]) / divisors).tolist() == [2, 0, 4, 0.25, 0]

@@ -198,6 +198,21 @@ class TrainingModule(L.LightningModule):
         scaler = getattr(self.trainer.precision_plugin, "scaler", None)
         return one if scaler is None else scaler.scale(one)
 
+    def configure_gradient_clipping(
+        self,
+        optimizer: Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Shorten a gradient that is too long.
+
+        Lightning itself refuses to do so beside a fused optimiser in any mixed precision, as one may undo the scale of
+        fp16 later on. Ours is not fused there, and elsewhere there is no scale.
+        """
+        del optimizer, gradient_clip_algorithm
+        if gradient_clip_val:
+            nn.utils.clip_grad_norm_(self.model.parameters(), gradient_clip_val)
+
     def configure_optimizers(self) -> Any:
         """Make the optimiser and the schedule, which moves with every step."""
         optimiser = build_optimiser(self.model, self.settings)
@@ -279,8 +294,9 @@ def build_optimiser(model: nn.Module, config: TrainConfig) -> Optimizer:
     decayed = [p for p in model.parameters() if p.ndim > 1]
     others = [p for p in model.parameters() if p.ndim <= 1]
     groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    unscaled = config.precision != "fp16"  # a fused one would undo the scale itself, after the gradient was shortened
     if config.optimiser == "sgd":
         # its fused way can't begin with some parameters and take up others later
         whole = all(stage.layers == "all" for stage in config.stages)
-        return SGD(groups, lr=config.learning_rate, momentum=config.momentum, fused=whole)
-    return AdamW(groups, lr=config.learning_rate, fused=True)
+        return SGD(groups, lr=config.learning_rate, momentum=config.momentum, fused=unscaled and whole)
+    return AdamW(groups, lr=config.learning_rate, fused=unscaled)
