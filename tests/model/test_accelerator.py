@@ -36,7 +36,7 @@ def test_nothing_mixes_devices_and_no_training_step_waits(outcomes: dict[str, st
         ("of_main_memory", "arange has a tensor in the main memory"),
         ("with_a_copy_that_waits", "a copy to the device waits"),
         ("backward_in_main_memory", "arange has a tensor in the main memory"),
-        ("of_few", "nonzero waits for the device"),
+        ("of_few", "nonzero"),
     ],
 )
 def test_a_planted_fault_is_found(outcomes: dict[str, str], fault: str, sentence: str) -> None:
