@@ -148,6 +148,7 @@ def test_a_training_step_on_an_accelerator_is_one_graph(
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.filterwarnings("ignore:Synchronization debug mode:UserWarning")  # torch says so whenever it is used
 def test_a_training_step_on_a_gpu_never_waits(model: MaskRCNN, make_batch: MakeBatch) -> None:
     batch = make_batch([[CAT, DOG], []])
     masks = batch.masks._replace(**{name: value.cuda() for name, value in batch.masks._asdict().items()})

@@ -31,6 +31,8 @@ from maskrcnn.training.layers import freeze
 from maskrcnn.training.parts import checkpointed, ran_out, split, still_statistics
 
 KEY = "maskrcnn"  # of what this package adds to a checkpoint
+COMPILER = "inductor"
+MOST_SHAPES = 64  # of batches, padded shapes times numbers of slots; beyond 8 torch would compute as if not compiled
 
 
 class _Delivery(torch.autograd.Function):
@@ -85,7 +87,7 @@ class TrainingModule(L.LightningModule):
         self.joint_batch = joint_batch
         self.say = say
         self.parts = config.parts
-        self._losses = torch.compile(model.losses, dynamic=False) if config.compile else model.losses
+        self._losses = compiled(model) if config.compile else model.losses
 
     def on_train_start(self) -> None:
         """Freeze what the current stage does not train; a run that goes on inside an epoch has no other start."""
@@ -237,6 +239,18 @@ class TrainingModule(L.LightningModule):
                 f"checkpoint: expected {noted.get('joint_batch')} pictures a step over all processes, got "
                 f"{self.joint_batch}; resume with the number of devices that the run began with"
             )
+
+
+def compiled(model: MaskRCNN) -> Callable[[Batch], Losses]:
+    """Compile the losses, anew for each shape of a batch but not for each sum of its masks' sizes."""
+    losses = torch.compile(model.losses, dynamic=False, backend=COMPILER)
+
+    def run(batch: Batch) -> Losses:
+        torch._dynamo.maybe_mark_dynamic(batch.masks.sums, 0)
+        with torch._dynamo.config.patch(recompile_limit=MOST_SHAPES):
+            return losses(batch)
+
+    return run
 
 
 def _stack(losses: Losses) -> tuple[Tensor, Tensor]:
