@@ -226,38 +226,32 @@ def backward_in_main_memory(deltas: Tensor, labels: Tensor) -> Tensor:
 def cases(tiny: ModelConfig) -> dict[str, Callable[[], Any]]:
     """List what is run, by name."""
     frozen = tiny.change(backbone=BackboneConfig(depth="resnet18", norm="frozen"))
-    batch_norm = tiny.change(backbone=BackboneConfig(depth="resnet18", norm="batch"))
-    keras = tiny.change(
+    agnostic = tiny.change(
+        backbone=BackboneConfig(depth="resnet18", norm="batch"),
+        box_head=BoxHeadConfig(class_agnostic=True, channels=32, samples=16),
+        mask_head=MaskHeadConfig(class_agnostic=True, norm="batch", channels=16, convs=1),
+    )
+    other = tiny.change(
         input=tiny.input.change(resize="centred_square", max_size=96),
         anchors=tiny.anchors.change(rounding="whole", corners="inclusive"),
         regions=RegionsConfig(level="round", sampler="corners"),
         rpn=tiny.rpn.change(ranking="all"),
+        box_head=BoxHeadConfig(kind="4conv1fc", conv_channels=16, channels=32, norm="group", samples=16),
         detect=tiny.detect.change(choice="best"),
     )
-    agnostic = tiny.change(
-        box_head=BoxHeadConfig(class_agnostic=True, channels=32, samples=16),
-        mask_head=MaskHeadConfig(class_agnostic=True, norm="batch", channels=16, convs=1),
-    )
-    deep = tiny.change(box_head=BoxHeadConfig(kind="4conv1fc", conv_channels=16, channels=32, norm="group", samples=16))
     faults = {"_of_class": (of_main_memory, with_a_copy_that_waits, backward_in_main_memory), "filled_slots": (of_few,)}
     return {
         "step": lambda: step(tiny),
         "step, frozen stages": lambda: step(frozen, {"stages": [{"layers": "4+"}], "optimiser": "sgd"}),
-        "step, batch norms in two parts": lambda: step(batch_norm, {"parts": 2}),
+        "step, two parts, class-agnostic": lambda: step(agnostic, {"parts": 2}),
         "step, checkpointing": lambda: step(frozen, {"checkpointing": True}),
-        "step, crowds": lambda: step(tiny, ignored=2),
-        "step, classes not looked for": lambda: step(tiny, classes=3),
-        "step, another project's ways": lambda: step(keras),
-        "step, class-agnostic": lambda: step(agnostic),
-        "step, deep box head": lambda: step(deep),
+        "step, crowds, classes not looked for": lambda: step(tiny, ignored=2, classes=3),
+        "step, another project's ways": lambda: step(other),
         "trial": lambda: trial(frozen),
         "find, plain": lambda: find(frozen, plain),
         "find, fp32": lambda: find(frozen, eager("fp32")),
-        "find, bf16": lambda: find(frozen, eager("bf16")),
-        "find, fp16": lambda: find(batch_norm, eager("fp16")),
-        "find, another project's ways": lambda: find(keras, eager("bf16")),
-        "find, class-agnostic": lambda: find(agnostic, eager("bf16")),
-        "find, deep box head": lambda: find(deep, eager("bf16")),
+        "find, bf16": lambda: find(other, eager("bf16")),
+        "find, fp16": lambda: find(agnostic, eager("fp16")),
         "find near, plain": lambda: find_near(frozen, plain),
         "find near, bf16": lambda: find_near(frozen, eager("bf16")),
         **{
