@@ -180,15 +180,16 @@ def step(
     model.to(device, memory_format=torch.channels_last)  # as a run begins
     config = TrainConfig(stages=(Stage(layers=layers),), optimiser="sgd", learning_rate=RATE, **settings)
     module = TrainingModule(model, config, 1, len(pictures))
+    module.to(device)  # which it looks at
     module.enter_stage()
     module._trainer = SimpleNamespace(world_size=1, precision_plugin=None)  # Lightning's part of a step, on one device
     optimiser = build_optimiser(model, config)
     make = partial(_batch, model.config, pictures, rings, labels)
     ready = make() if task != "objects" else None
 
-    def learn() -> Tensor:
+    def learn(mode: str = "error" if task == "unwaited" else "default") -> Tensor:
         batch = move_data_to_device(ready or make(), torch.device(device))
-        with _waiting("error" if task == "unwaited" else "default", device):
+        with _waiting(mode, device):
             with torch.autocast(device, dtype=torch.bfloat16, enabled=precision == "bf16"):
                 loss = module.training_step(batch, 0)
             loss.backward()
@@ -200,6 +201,8 @@ def step(
         parts.sum().backward()
         return parts.detach()
 
+    if task == "unwaited":
+        learn("default")  # libraries make themselves ready
     return Job(plain if task == "plain" else learn, lambda parts: {"losses": parts.float().cpu().numpy()})
 
 

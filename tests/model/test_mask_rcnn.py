@@ -148,18 +148,24 @@ def test_a_training_step_on_an_accelerator_is_one_graph(
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-def test_a_training_step_on_a_gpu_never_waits(model: MaskRCNN, make_batch: MakeBatch) -> None:
+@pytest.mark.filterwarnings("ignore:Synchronization debug mode:UserWarning")  # torch says so whenever it is used
+@pytest.mark.parametrize("mixed", [False, True])
+def test_a_training_step_on_a_gpu_never_waits(model: MaskRCNN, make_batch: MakeBatch, mixed: bool) -> None:
     batch = make_batch([[CAT, DOG], []])
     masks = batch.masks._replace(**{name: value.cuda() for name, value in batch.masks._asdict().items()})
     values = {name: value.cuda() for name, value in batch._asdict().items() if name != "masks"}
     batch = batch._replace(**values, masks=masks)
     model.cuda().train()
-    torch.stack(
-        [loss.mean for loss in model.losses(batch).values()]
-    ).sum().backward()  # libraries make themselves ready
+
+    def step() -> None:
+        with torch.autocast("cuda", dtype=torch.bfloat16, enabled=mixed):
+            losses = model.losses(batch)
+        torch.stack([loss.mean for loss in losses.values()]).sum().backward()
+
+    step()  # libraries make themselves ready
     torch.cuda.set_sync_debug_mode("error")
     try:
-        torch.stack([loss.mean for loss in model.losses(batch).values()]).sum().backward()
+        step()
     finally:
         torch.cuda.set_sync_debug_mode("default")
 

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import math
+from itertools import product
 from types import SimpleNamespace
 
 import pytest
 import torch
 from torch import nn
+from torch._dynamo.testing import CompileCounter
 
 from maskrcnn.config import Stage, TrainConfig
 from maskrcnn.errors import InputError
-from maskrcnn.model.mask_rcnn import build
-from maskrcnn.training.module import KEY, TrainingModule, build_optimiser, rate_factor, stage_of
+from maskrcnn.model import mask_rcnn
+from maskrcnn.model.mask_rcnn import MaskRCNN, build
+from maskrcnn.ops.nms import nms_static
+from maskrcnn.training import module
+from maskrcnn.training.module import KEY, TrainingModule, build_optimiser, compiled, rate_factor, stage_of
 
 
 def test_the_rate_warms_up_in_equal_steps_and_then_stays():
@@ -65,6 +70,38 @@ def module_of(world: int, reduced: torch.Tensor | None = None) -> TrainingModule
     strategy = SimpleNamespace(reduce=lambda counts, reduce_op: reduced)
     module._trainer = SimpleNamespace(world_size=world, strategy=strategy)
     return module
+
+
+@pytest.mark.parametrize("name", ["adamw", "sgd"])
+def test_only_fp16_whose_scale_a_fused_optimiser_would_undo_too_late_goes_without(name):
+    fused = {
+        precision: build_optimiser(nn.Linear(2, 2), TrainConfig(optimiser=name, precision=precision)).defaults["fused"]
+        for precision in ("auto", "fp32", "bf16", "fp16")
+    }
+    assert fused == {"auto": True, "fp32": True, "bf16": True, "fp16": False}
+
+
+@pytest.mark.parametrize(("longest", "expected"), [(2.0, 2.0), (50.0, 10.0), (0.0, 10.0), (None, 10.0)])
+def test_a_gradient_that_is_too_long_is_shortened(tiny, longest, expected):
+    learner = TrainingModule(build(tiny), TrainConfig(), 1, 1)
+    first = next(learner.parameters())
+    first.grad = torch.full_like(first, 10 / first.numel() ** 0.5)  # of length 10
+    learner.configure_gradient_clipping(build_optimiser(learner.model, TrainConfig()), longest, "norm")
+    assert first.grad.norm().item() == pytest.approx(expected, rel=1e-4)
+
+
+def test_a_compiled_step_is_compiled_for_shapes_and_not_for_the_sizes_of_masks(tiny, make_batch, monkeypatch):
+    """Run an accelerator's way on a CPU where torch itself would give up at once: two shapes, two sizes of each."""
+    few = tiny.change(rpn=tiny.rpn.change(pre_nms_train=4, proposals_train=4))
+    counter = CompileCounter()
+    monkeypatch.setattr(module, "COMPILER", counter)
+    monkeypatch.setattr(mask_rcnn, "filled_slots", lambda valid: torch.arange(valid.numel()))
+    monkeypatch.setattr(MaskRCNN, "_nms", lambda self, like: nms_static)
+    losses = compiled(build(few).train())
+    with torch._dynamo.config.patch(recompile_limit=1):
+        for slots, side in product((1, 2), (20, 30)):
+            losses(make_batch([[(5, 5, side, side, 0)]], slots=slots))
+    assert counter.frame_count == 2
 
 
 def test_a_loss_is_the_mean_over_its_samples_and_zero_without_any():

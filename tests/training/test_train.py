@@ -109,6 +109,14 @@ def test_everything_random_follows_from_the_seed(learn, run, tmp_path):
     assert not all(torch.equal(value, other[name]) for name, value in ours.items())
 
 
+def test_a_run_in_mixed_precision_clips_beside_a_fused_optimiser(learn, run):
+    """As every run on a GPU does unless it is told otherwise; Lightning by itself refuses the three together."""
+    learn(run.folder, settings={"precision": "bf16"})
+    losses = [row["train/loss"] for row in read_history(run.folder) if "train/loss" in row]
+    assert len(losses) == 4
+    assert all(map(math.isfinite, losses))
+
+
 def test_a_stage_changes_what_it_should_and_nothing_else(learn, run, shapes, sessions, tmp_path):
     plain = {"warmup": 0, "schedule": "constant"}
     first = start_model(open_dataset(shapes / "train"), None, "small", sessions.MODEL, 0).model.state_dict()

@@ -33,6 +33,8 @@ from maskrcnn.training.layers import freeze
 from maskrcnn.training.parts import checkpointed, ran_out, split, still_statistics
 
 KEY = "maskrcnn"  # of what this package adds to a checkpoint
+COMPILER = "inductor"
+MOST_SHAPES = 64  # of batches, padded shapes times numbers of slots; beyond 8 torch would compute as if not compiled
 
 
 class _Delivery(torch.autograd.Function):
@@ -87,7 +89,7 @@ class TrainingModule(L.LightningModule):
         self.joint_batch = joint_batch
         self.say = say
         self.parts = config.parts
-        self._losses = torch.compile(model.losses, dynamic=False) if config.compile else model.losses
+        self._losses = compiled(model) if config.compile else model.losses
 
     def on_train_start(self) -> None:
         """Freeze what the current stage does not train; a run that goes on inside an epoch has no other start."""
@@ -204,6 +206,21 @@ class TrainingModule(L.LightningModule):
         scaler = getattr(self.trainer.precision_plugin, "scaler", None)
         return one if scaler is None else scaler.scale(one)
 
+    def configure_gradient_clipping(
+        self,
+        optimizer: Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Shorten a gradient that is too long.
+
+        Lightning itself refuses to do so beside a fused optimiser in any mixed precision, as one may undo the scale of
+        fp16 later on. Ours is not fused there, and elsewhere there is no scale.
+        """
+        del optimizer, gradient_clip_algorithm
+        if gradient_clip_val:
+            nn.utils.clip_grad_norm_(self.model.parameters(), gradient_clip_val)
+
     def configure_optimizers(self) -> Any:
         """Make the optimiser and the schedule, which moves with every step."""
         optimiser = build_optimiser(self.model, self.settings)
@@ -228,6 +245,18 @@ class TrainingModule(L.LightningModule):
                 f"checkpoint: expected {noted.get('joint_batch')} pictures a step over all processes, got "
                 f"{self.joint_batch}; resume with the number of devices that the run began with"
             )
+
+
+def compiled(model: MaskRCNN) -> Callable[[Batch], Losses]:
+    """Compile the losses, anew for each shape of a batch but not for each sum of its masks' sizes."""
+    losses = torch.compile(model.losses, dynamic=False, backend=COMPILER)
+
+    def run(batch: Batch) -> Losses:
+        torch._dynamo.maybe_mark_dynamic(batch.masks.sums, 0)
+        with torch._dynamo.config.patch(recompile_limit=MOST_SHAPES):
+            return losses(batch)
+
+    return run
 
 
 def _stack(losses: Losses) -> tuple[Tensor, Tensor]:
@@ -285,8 +314,9 @@ def build_optimiser(model: nn.Module, config: TrainConfig) -> Optimizer:
     decayed = [p for p in model.parameters() if p.ndim > 1]
     others = [p for p in model.parameters() if p.ndim <= 1]
     groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    unscaled = config.precision != "fp16"  # a fused one would undo the scale itself, after the gradient was shortened
     if config.optimiser == "sgd":
         # its fused way can't begin with some parameters and take up others later
         whole = all(stage.layers == "all" for stage in config.stages)
-        return SGD(groups, lr=config.learning_rate, momentum=config.momentum, fused=whole)
-    return AdamW(groups, lr=config.learning_rate, fused=True)
+        return SGD(groups, lr=config.learning_rate, momentum=config.momentum, fused=unscaled and whole)
+    return AdamW(groups, lr=config.learning_rate, fused=unscaled)
