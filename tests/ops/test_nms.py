@@ -1,3 +1,6 @@
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 import torch
 from hypothesis import given
@@ -127,3 +130,26 @@ def test_more_boxes_than_fit_at_once() -> None:
     boxes[::3] = torch.arange(1000.0)[:, None] * 10 + torch.tensor([0.0, 0, 4, 4])
     kept = nms(boxes[None], torch.ones(1, 3000), 0.5, valid=torch.ones(1, 3000, dtype=torch.bool), limit=3000)
     assert kept.indices[0][kept.valid[0]].tolist() == sorted([1, *range(0, 3000, 3)])
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+def test_to_a_compiler_static_suppression_is_one_operation(grouped: bool) -> None:
+    rng = torch.Generator().manual_seed(0)
+    boxes, scores = torch.rand(2, 300, 4, generator=rng) * 50, torch.rand(2, 300, generator=rng)
+    boxes[..., 2:] += boxes[..., :2]
+    groups = (scores * 50).long() % 3 if grouped else None
+    more: dict[str, Any] = {"valid": scores > 0.1, "limit": 90, "groups": groups}
+    operations: list[str] = []
+
+    def look(graph: torch.fx.GraphModule, _: object) -> Callable[..., Any]:
+        operations.extend(str(node.target) for node in graph.graph.nodes if node.op.startswith("call"))
+        return graph.forward
+
+    compiled = torch.compile(nms_static, backend=look, fullgraph=True)(boxes, scores, 0.5, **more)
+    assert sum("nms_static" in name for name in operations) == 1
+    assert len(operations) < 10
+    assert all(torch.equal(*each) for each in zip(compiled, nms_static(boxes, scores, 0.5, **more), strict=True))
+    arguments = (boxes, scores, 0.5, scores > 0.1, 90, groups, 64)
+    torch.library.opcheck(
+        torch.ops.maskrcnn.nms_static.default, arguments, test_utils=("test_schema", "test_faketensor")
+    )

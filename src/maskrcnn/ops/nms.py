@@ -417,7 +417,23 @@ def nms_static(
     groups: Tensor | None = None,
     block: int = 64,
 ) -> Kept:
-    """Suppress as `NMS` says in a fixed number of operations, never waiting for the device."""
+    """Suppress as `NMS` says in a fixed number of operations, never waiting for the device.
+
+    To `torch.compile` it is one operation: thousands of small ones, a few a box, would take it minutes.
+    """
+    suppress = _static_as_one if torch.compiler.is_compiling() else _static
+    return Kept(*suppress(boxes, scores, iou_threshold, valid, limit, groups, block))
+
+
+def _static(
+    boxes: Tensor,
+    scores: Tensor,
+    iou_threshold: float,
+    valid: Tensor,
+    limit: int,
+    groups: Tensor | None,
+    block: int,
+) -> tuple[Tensor, Tensor]:
     row = _sort(boxes, scores, valid, groups)
     N = boxes.shape[1]
     for start in range(0, N, block):
@@ -427,4 +443,22 @@ def nms_static(
         keep = _settle_in_full(hits, row.alive[:, here])
         row.alive[:, here] = keep
         row.alive[:, rest] &= ~(_overlap(row, here, rest, iou_threshold) & keep[:, :, None]).any(dim=1)
-    return _collect(row.order, row.alive, limit)
+    indices, found = _collect(row.order, row.alive, limit)
+    return indices.contiguous(), found  # laid out as `_shapes` says
+
+
+_static_as_one = torch.library.custom_op("maskrcnn::nms_static", _static, mutates_args=())
+
+
+@_static_as_one.register_fake
+def _shapes(
+    boxes: Tensor,
+    scores: Tensor,  # noqa: ARG001  # as `_static`
+    iou_threshold: float,  # noqa: ARG001
+    valid: Tensor,
+    limit: int,
+    groups: Tensor | None,  # noqa: ARG001
+    block: int,  # noqa: ARG001
+) -> tuple[Tensor, Tensor]:
+    size = (len(boxes), limit)
+    return valid.new_empty(size, dtype=torch.int64), valid.new_empty(size)
