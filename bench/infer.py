@@ -12,6 +12,7 @@ Letters: N detections.
 from __future__ import annotations
 
 import argparse
+import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -183,8 +184,11 @@ def rows_of(task: str, course: Course, repetitions: int) -> tuple[list[list[str]
     """Measure a task: a row a contestant, and the limit in FLOP a second."""
     jobs, failed = make_jobs(course.who, task, course)
     heat = Heat.of(jobs, course.limit, repetitions)
-    rows = [[task, name, failed[name]] for name in failed]
+    rows = []
     for name, side, _ in course.who:
+        if name in failed:
+            print(failed[name], file=sys.stderr)
+            rows.append([task, name, *["-"] * len(heads(references(course)))])
         if name in jobs:
             flops = course.flops.get(side.name, course.flops["ours"])
             rows.append([task, name, *heat.cells(name, flops, references(course))])
