@@ -107,7 +107,7 @@ class _Objects(NamedTuple):
         return _Objects._make(each[there] for each in self)
 
 
-class _View(NamedTuple):
+class _Picture(NamedTuple):
     """What one picture has of a class.
 
     Attributes:
@@ -149,7 +149,7 @@ class KittiCount:
         self._views_known = any(one.view for one in truth.objects)
         lower = [name.lower() for name in truth.names.values()]
         self._neighbours = [lower.index(_NEIGHBOURS[name]) if _NEIGHBOURS.get(name) in lower else -1 for name in lower]
-        self._views: list[list[_View]] = [[] for _ in lower]
+        self._pictures: list[list[_Picture]] = [[] for _ in lower]
 
     def add(self, scene: Scene) -> None:
         """Count the next picture."""
@@ -159,7 +159,7 @@ class KittiCount:
             own = (scene.labels == k) & ~scene.crowds
             there = own | ((scene.labels == self._neighbours[k]) & ~scene.crowds)
             ignored = (scene.labels == k) & scene.crowds
-            view = _View(
+            picture = _Picture(
                 scene.image_id,
                 scene.scores[found],
                 scene.found_heights[found],
@@ -168,44 +168,44 @@ class KittiCount:
                 scene.ious[np.ix_(found, there)],
                 scene.ious[np.ix_(found, ignored)].max(axis=1, initial=0.0),
             )
-            self._views[k].append(view)
+            self._pictures[k].append(picture)
 
     def tally(self, times: Times) -> Tally:
         """Return the numbers over all classes and for each."""
         rows: list[Values] = [
             {
-                _name(iou, name): average(views, iou, limits, times)
+                _name(iou, name): average(pictures, iou, limits, times)
                 if self._views_known or name != _NEEDS_VIEWS
                 else None
                 for iou in self.ious
                 for name, limits in DIFFICULTIES.items()
             }
-            for views in self._views
+            for pictures in self._pictures
         ]
         names = rows[0] if rows else {}
         overall = {name: mean(np.array([row[name] for row in rows], dtype=np.float64)) for name in names}
         return Tally(overall, rows)
 
 
-def average(views: Sequence[_View], iou: float, limits: Difficulty, times: Times) -> float | None:
+def average(pictures: Sequence[_Picture], iou: float, limits: Difficulty, times: Times) -> float | None:
     """Return average precision of one class; None where there is nothing to find.
 
     Args:
-        views: What the pictures have of the class.
+        pictures: What the pictures have of the class.
         iou: A box is right above it.
         limits: Objects and detections beyond them are ignored.
         times: How often each picture counts.
     """
-    counts = times.of(np.array([view.image_id for view in views], dtype=np.int64))
-    objects = sum(n * int(view.wanted(limits).sum()) for n, view in zip(counts, views, strict=True))
+    counts = times.of(np.array([picture.image_id for picture in pictures], dtype=np.int64))
+    objects = sum(n * int(picture.wanted(limits).sum()) for n, picture in zip(counts, pictures, strict=True))
     if not objects:
         return None
-    scores = [np.repeat(found_scores(view, iou, limits), n) for n, view in zip(counts, views, strict=True)]
+    scores = [np.repeat(found_scores(picture, iou, limits), n) for n, picture in zip(counts, pictures, strict=True)]
     cuts = cut_offs(np.sort(np.concatenate(scores))[::-1], int(objects))
     right, wrong = np.zeros(len(cuts)), np.zeros(len(cuts))
-    for n, view in zip(counts, views, strict=True):
+    for n, picture in zip(counts, pictures, strict=True):
         if n:
-            here = counted(view, iou, limits, cuts)
+            here = counted(picture, iou, limits, cuts)
             right += n * here[0]
             wrong += n * here[1]
     precision = np.zeros(LEVELS + 1)
@@ -214,18 +214,18 @@ def average(views: Sequence[_View], iou: float, limits: Difficulty, times: Times
     return float(envelope[1:].sum() / LEVELS)
 
 
-def found_scores(view: _View, iou: float, limits: Difficulty) -> NDArray[np.float64]:
+def found_scores(picture: _Picture, iou: float, limits: Difficulty) -> NDArray[np.float64]:
     """Return the scores at which objects of a picture are found, where each takes its most probable detection."""
-    free = np.ones(len(view.scores), dtype=np.bool_)
-    wanted = view.wanted(limits)
+    free = np.ones(len(picture.scores), dtype=np.bool_)
+    wanted = picture.wanted(limits)
     scores = []
-    for g in range(len(view.own)):
-        may = np.flatnonzero(free & (view.ious[:, g] > iou))
+    for g in range(len(picture.own)):
+        may = np.flatnonzero(free & (picture.ious[:, g] > iou))
         if len(may):
             d = may[0]  # by falling score
             free[d] = False
-            if wanted[g] and not view.heights[d] < limits.height:
-                scores.append(view.scores[d])
+            if wanted[g] and not picture.heights[d] < limits.height:
+                scores.append(picture.scores[d])
     return np.array(scores, dtype=np.float64)
 
 
@@ -248,21 +248,21 @@ def cut_offs(scores: NDArray[np.float64], objects: int) -> NDArray[np.float64]:
 
 
 def counted(
-    view: _View, iou: float, limits: Difficulty, cuts: NDArray[np.float64]
+    picture: _Picture, iou: float, limits: Difficulty, cuts: NDArray[np.float64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Count right and wrong detections of a picture at each cut-off, where objects take what they overlap most.
 
     Returns:
         (L,) int64 and (L,) int64.
     """
-    low, wanted = view.heights < limits.height, view.wanted(limits)
-    shown = view.scores >= cuts[:, None]
+    low, wanted = picture.heights < limits.height, picture.wanted(limits)
+    shown = picture.scores >= cuts[:, None]
     free = shown.copy()
     right = np.zeros(len(cuts), dtype=np.int64)
     # any that is high enough is better than any that is not; of those, the first is taken
-    worth = np.where(low[:, None], np.arange(len(low), 0, -1)[:, None] / (len(low) + 1) - 1, view.ious)
-    for g in range(len(view.own)):
-        may = free & (view.ious[:, g] > iou)
+    worth = np.where(low[:, None], np.arange(len(low), 0, -1)[:, None] / (len(low) + 1) - 1, picture.ious)
+    for g in range(len(picture.own)):
+        may = free & (picture.ious[:, g] > iou)
         lanes = np.flatnonzero(may.any(axis=1))
         if not len(lanes):
             continue
@@ -270,5 +270,5 @@ def counted(
         free[lanes, d] = False
         if wanted[g]:
             right[lanes] += ~low[d]
-    wrong = (free & ~low & ~(view.beside > iou)).sum(axis=1)
+    wrong = (free & ~low & ~(picture.beside > iou)).sum(axis=1)
     return right, wrong
