@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -65,6 +66,15 @@ def test_what_is_read_is_what_was_written(photos: Dataset, tmp_path: Path, pictu
         assert np.array_equal(read_image(new.path), read_image(old.path))
     assert again.records[0].annotations[2].box == (2.0, 1.0, 5.5, 3.0)
     assert again.records[0].annotations[2].area == 4.5
+
+
+def test_pictures_are_named_from_where_the_process_is_now(photos: Dataset, tmp_path: Path, monkeypatch) -> None:
+    records = [replace(record, path=record.path.relative_to(tmp_path)) for record in photos.records]
+    for place in ("one", "two"):
+        shutil.copytree(tmp_path / "photos", tmp_path / place / "photos")
+        monkeypatch.chdir(tmp_path / place)
+        write_set(photos.change(records=records), Path(f"out_{place}"))
+        assert open_dataset(f"out_{place}").records[0].path.samefile(tmp_path / place / "photos/a.png")
 
 
 def test_boxes_and_areas_that_nobody_states_are_those_of_the_pixels(photos: Dataset, tmp_path: Path) -> None:

@@ -37,6 +37,7 @@ def _run(path: Path, parameters: str, folder: Path, monkeypatch: pytest.MonkeyPa
     nbformat = pytest.importorskip("nbformat", reason="nbformat, which reads notebooks, is not here")
     pytest.importorskip("ipykernel", reason="ipykernel, which notebooks run in, is not here")
     monkeypatch.setenv("IPYTHONDIR", str(folder / "ipython"))
+    monkeypatch.setenv("TMPDIR", str(folder))  # a notebook leaves its work where temporary files are
     monkeypatch.setenv("PYTHONWARNINGS", "ignore")
     notebook = nbformat.read(path, 4)
     top = next(i for i, cell in enumerate(notebook.cells) if "parameters" in cell.metadata.get("tags", []))

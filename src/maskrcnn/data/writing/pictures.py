@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterable
-from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Literal, NamedTuple
 
@@ -94,6 +93,7 @@ class Pictures:
     def __init__(self, folder: Path, way: Placing, exif: Exif, naming: Naming = WHOLE) -> None:
         self.folder, self._way, self._exif = folder, way, exif
         self._names = Names(naming)
+        self._folders: dict[Path, Path] = {}  # most pictures of a set are in the same few
 
     def put(self, record: Record) -> PurePosixPath:
         """Put a picture where it belongs unless it is there already, and return its name below the folder.
@@ -107,7 +107,7 @@ class Pictures:
         if self._way == "none":
             return self._name(inside(record.name))
         if self._way == "keep" and record.read is read_image:
-            return PurePosixPath(_way_to(record.path, self.folder.parent))
+            return PurePosixPath(self._way_to(record.path))
         if not self._is_taken_as_it_is(record):
             pixels = record.read(record.path)
             name = self._name(_with_suffix(record.name, suffix_for(pixels)))
@@ -126,6 +126,19 @@ class Pictures:
         again = len(wanted.parts) > 1 and wanted.parts[0] == self.folder.name  # no `images/images`
         return self._names.give(PurePosixPath(*wanted.parts[1:]) if again else wanted)
 
+    def _way_to(self, path: Path) -> str:
+        """Return how to get to a file from the folder above, with slashes; the whole path where there is no way."""
+        try:
+            way = os.path.relpath(self._resolved(path.parent) / path.name, self._resolved(self.folder.parent))
+        except ValueError:  # another drive
+            return str(path.absolute())
+        return Path(way).as_posix()
+
+    def _resolved(self, folder: Path) -> Path:
+        if folder not in self._folders:
+            self._folders[folder] = folder.resolve()
+        return self._folders[folder]
+
     def _is_taken_as_it_is(self, record: Record) -> bool:
         if record.read is not read_image:
             return False
@@ -143,19 +156,6 @@ def _with_its_suffix(record: Record) -> PurePosixPath:
     path, suffix = inside(record.name), record.path.suffix
     says = path.suffix.lower() in IMAGE_SUFFIXES or path.suffix == suffix
     return path if says else path.with_name(f"{path.name}{suffix}")
-
-
-def _way_to(path: Path, folder: Path) -> str:
-    """Return how to get from a folder to a file, with slashes; the whole path where there is no way."""
-    try:
-        return Path(os.path.relpath(_resolved(path.parent) / path.name, _resolved(folder))).as_posix()
-    except ValueError:  # another drive
-        return str(path.absolute())
-
-
-@lru_cache(maxsize=4096)  # most pictures of a set are in the same few folders
-def _resolved(folder: Path) -> Path:
-    return folder.resolve()
 
 
 def _copy(source: Path, target: Path) -> None:
