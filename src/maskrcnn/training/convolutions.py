@@ -1,12 +1,10 @@
 """3x3 convolutions of a CPU, faster in training: the model stays what it is, a context changes what it calls.
 
 Large maps are convolved with fewer multiplications (Winograd, by NNPACK), and so are their gradients to the input. The
-gradient to the weights is nine matrix products of rows, one a shift, at the speed of the matrix product. And a
-gradient that is zero in most cells, as that of the proposal network where only sampled anchors have a loss, is
-multiplied only where it is not.
+gradient to the weights is nine matrix products of rows, one a shift, at the speed of the matrix product.
 
 References: Lavin and Gray, "Fast algorithms for convolutional neural networks" (1509.09308).
-Letters: B pictures, C channels in, D channels out, H, W height and width, n cells with a gradient.
+Letters: B pictures, C channels in, D channels out, H, W height and width.
 """
 
 from __future__ import annotations
@@ -24,53 +22,17 @@ from torch.overrides import TorchFunctionMode
 
 from maskrcnn.engines.winograd import available
 
-SPARSE = 1 / 8  # up to this share of cells with a gradient, gathering them costs less than computing all
 MOST_BORDER = 1.3  # padded cells over cells, up to which nine products beat the library
 LEAST_CHANNELS = 32
 WINOGRAD_CHANNELS, WINOGRAD_CELLS = 128, 4096  # from which on a picture's map gains by it
-_TAPS = [(i, j) for i in (-1, 0, 1) for j in (-1, 0, 1)]
-_CELLS_LOOKED_AT = 512  # first, before all of them
 
 
-def _rows(x: Tensor) -> Tensor:
+def rows_of(x: Tensor) -> Tensor:
     """Lay (B, C, H, W) out as (B·H·W, C), without a copy where it is channels-last."""
     return x.permute(0, 2, 3, 1).reshape(-1, x.shape[1])
 
 
-def _busy_cells(rows: Tensor) -> Tensor | None:
-    """Return the rows, (n) int64, that are not zero, where they are few; None where they are many."""
-    some = rows[:: max(1, len(rows) // _CELLS_LOOKED_AT)]
-    if int(some.any(dim=1).sum()) > 2 * SPARSE * len(some):
-        return None
-    busy = rows.any(dim=1).nonzero()[:, 0]
-    return busy if len(busy) <= SPARSE * len(rows) else None
-
-
-def _neighbours(cells: Tensor, shape: torch.Size) -> tuple[Tensor, Tensor]:
-    """Return the 3x3 neighbours of cells of (B, C, H, W): rows (n, 9) int64, and which lie inside (n, 9) bool."""
-    H, W = shape[2:]
-    taps = torch.tensor(_TAPS)
-    y = (cells // W % H)[:, None] + taps[:, 0]
-    x = (cells % W)[:, None] + taps[:, 1]
-    inside = (y >= 0) & (y < H) & (x >= 0) & (x < W)
-    return torch.where(inside, cells[:, None] + taps[:, 0] * W + taps[:, 1], 0), inside
-
-
-def _sparse_input_gradient(gradient: Tensor, weight: Tensor, near: Tensor, inside: Tensor, like: Tensor) -> Tensor:
-    """Spread the gradients of few cells, (n, D), over their neighbours: (B, C, H, W), channels-last."""
-    shares = (gradient @ weight.permute(0, 2, 3, 1).reshape(len(weight), -1)).view(*near.shape, like.shape[1])
-    result = torch.zeros_like(like, memory_format=torch.channels_last)
-    _rows(result).index_add_(0, near[inside], shares[inside])
-    return result
-
-
-def _sparse_weight_gradient(gradient: Tensor, rows: Tensor, near: Tensor, inside: Tensor) -> Tensor:
-    """Multiply the gradients of few cells, (n, D), with what they saw: (D, C, 3, 3)."""
-    seen = rows[near] * inside[..., None]  # (n, 9, C)
-    return (gradient.t() @ seen.flatten(1)).view(gradient.shape[1], 3, 3, rows.shape[1]).permute(0, 3, 1, 2)
-
-
-def _weight_gradient(gradient: Tensor, x: Tensor) -> Tensor:
+def _by_shifts(gradient: Tensor, x: Tensor) -> Tensor:
     """Multiply the gradients of all cells with what they saw, a picture and a shift at a time: (D, C, 3, 3).
 
     In rows of a padded picture a shift is an offset, and what it carries over a border meets a zero.
@@ -105,7 +67,7 @@ def _winograd(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     result = torch.empty(B, len(weight), H, W, memory_format=torch.channels_last)
     planes = x.new_empty(x.shape[1], H * W)
     weight = weight.contiguous()
-    for rows, own in zip(_rows(x).view(B, H * W, -1), _rows(result).view(B, H * W, -1), strict=True):
+    for rows, own in zip(rows_of(x).view(B, H * W, -1), rows_of(result).view(B, H * W, -1), strict=True):
         planes.copy_(rows.t())
         own.copy_(torch._nnpack_spatial_convolution(planes.view(1, -1, H, W), weight, bias, (1, 1))[0].flatten(1).t())
     return result
@@ -121,6 +83,14 @@ def _input_gradient(gradient: Tensor, x: Tensor, weight: Tensor, stride: tuple[i
     if _gains_by_winograd(x, weight, stride):
         return _winograd(gradient, _turned(weight), None)
     return _library_gradient(gradient, x, weight, stride, 0)
+
+
+def _weight_gradient(gradient: Tensor, x: Tensor, weight: Tensor, stride: tuple[int, int]) -> Tensor:
+    H, W = x.shape[2:]
+    if stride == (1, 1) and (H + 2) * (W + 2) <= MOST_BORDER * H * W:
+        return _by_shifts(gradient, x)
+    # the library's way for channels-last takes three times as long
+    return _library_gradient(gradient.contiguous(), x.contiguous(), weight.contiguous(), stride, 1)
 
 
 def _library_gradient(gradient: Tensor, x: Tensor, weight: Tensor, stride: tuple[int, int], of: int) -> Tensor:
@@ -144,32 +114,13 @@ class _Convolution(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
-        rows = _rows(gradient)
-        bias = rows.sum(dim=0) if ctx.needs_input_grad[2] else None
-        busy = _busy_cells(rows) if ctx.stride == (1, 1) else None
-        gradients = _dense(ctx, gradient, x, weight) if busy is None else _sparse(ctx, rows[busy], busy, x, weight)
-        return *gradients, bias, None
-
-
-def _sparse(ctx: Any, gradient: Tensor, busy: Tensor, x: Tensor, weight: Tensor) -> tuple[Tensor | None, ...]:
-    near, inside = _neighbours(busy, x.shape)
-    needs_x, needs_weight = ctx.needs_input_grad[:2]
-    return (
-        _sparse_input_gradient(gradient, weight, near, inside, x) if needs_x else None,
-        _sparse_weight_gradient(gradient, _rows(x), near, inside) if needs_weight else None,
-    )
-
-
-def _dense(ctx: Any, gradient: Tensor, x: Tensor, weight: Tensor) -> tuple[Tensor | None, ...]:
-    H, W = x.shape[2:]
-    needs_x, needs_weight = ctx.needs_input_grad[:2]
-    to_x = _input_gradient(gradient, x, weight, ctx.stride) if needs_x else None
-    if not needs_weight:
-        return to_x, None
-    if ctx.stride == (1, 1) and (H + 2) * (W + 2) <= MOST_BORDER * H * W:
-        return to_x, _weight_gradient(gradient, x)
-    # the library's way for channels-last takes three times as long
-    return to_x, _library_gradient(gradient.contiguous(), x.contiguous(), weight.contiguous(), ctx.stride, 1)
+        needs_x, needs_weight, needs_bias = ctx.needs_input_grad[:3]
+        return (
+            _input_gradient(gradient, x, weight, ctx.stride) if needs_x else None,
+            _weight_gradient(gradient, x, weight, ctx.stride) if needs_weight else None,
+            rows_of(gradient).sum(dim=0) if needs_bias else None,
+            None,
+        )
 
 
 class _Quick(TorchFunctionMode):
@@ -184,7 +135,9 @@ class _Quick(TorchFunctionMode):
     ) -> Any:
         if function is F.conv2d and not named and _gains(*arguments):
             x, weight, bias, stride = arguments[:4]
-            return _Convolution.apply(x, weight, bias, stride)  # type: ignore[no-untyped-call]
+            if torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad):
+                return _Convolution.apply(x, weight, bias, stride)  # type: ignore[no-untyped-call]
+            return _convolve(x, weight, bias, stride)
         return function(*arguments, **(named or {}))
 
 
@@ -198,9 +151,7 @@ def _gains(
     groups: int = 1,
 ) -> bool:
     return (
-        torch.is_grad_enabled()
-        and (x.requires_grad or weight.requires_grad)
-        and weight.shape[2:] == (3, 3)
+        weight.shape[2:] == (3, 3)
         and (padding, dilation, groups) == ((1, 1), (1, 1), 1)
         and stride in ((1, 1), (2, 2))
         and min(weight.shape[:2]) >= LEAST_CHANNELS
@@ -213,6 +164,6 @@ def _gains(
 def quick_convolutions() -> AbstractContextManager[object]:
     """Let 3x3 convolutions on a CPU compute their gradients the fast way, forward and backward inside the block.
 
-    Elsewhere, in another precision, and without gradients, nothing changes.
+    Elsewhere and in another precision nothing changes.
     """
     return _Quick()

@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Protocol
 
@@ -22,8 +21,8 @@ from maskrcnn.ops.pixels import with_tensors
 from maskrcnn.ops.resize import padded_size
 from maskrcnn.ops.rle import Bitmap
 from maskrcnn.structures import Batch
-from maskrcnn.training.convolutions import quick_convolutions
-from maskrcnn.training.parts import checkpointed, ran_out, still_statistics
+from maskrcnn.training.parts import ran_out, still_statistics
+from maskrcnn.training.ways import ways
 
 MOST = 64  # pictures; more learn no faster
 ROOM = 0.8  # share of the free memory that a step may take
@@ -127,12 +126,9 @@ def trial_batch(config: InputConfig, pictures: int, objects: int = 8) -> Batch:
 def try_step(model: MaskRCNN, config: TrainConfig, batch: Batch, precision: torch.dtype | None) -> None:
     """Compute the gradients of a batch and drop them."""
     learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    with ExitStack() as ways:
-        ways.enter_context(still_statistics(model))
-        ways.enter_context(quick_convolutions())
-        if config.checkpointing:
-            ways.enter_context(checkpointed(model))
-        with torch.autocast(batch.images.device.type, precision, enabled=precision is not None):
+    kind = batch.images.device.type
+    with still_statistics(model), ways(model, config, kind):
+        with torch.autocast(kind, precision, enabled=precision is not None):
             loss = torch.stack([part.mean for part in model.losses(batch).values()]).sum()
         torch.autograd.grad(loss, learning, allow_unused=True)
 

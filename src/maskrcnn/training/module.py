@@ -9,8 +9,7 @@ Letters: n losses.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import lightning as L
@@ -27,10 +26,10 @@ from maskrcnn.errors import InputError, MaskRCNNError
 from maskrcnn.model.losses import Losses
 from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.structures import Batch
-from maskrcnn.training.convolutions import quick_convolutions
 from maskrcnn.training.history import LOSSES
 from maskrcnn.training.layers import freeze
-from maskrcnn.training.parts import checkpointed, ran_out, split, still_statistics
+from maskrcnn.training.parts import ran_out, split, still_statistics
+from maskrcnn.training.ways import ways
 
 KEY = "maskrcnn"  # of what this package adds to a checkpoint
 COMPILER = "inductor"
@@ -163,7 +162,7 @@ class TrainingModule(L.LightningModule):
         means: list[Tensor] = []
         gradients: list[Tensor] = []
         for part in parts:
-            with self._ways():
+            with ways(self.model, self.settings, self.device.type):
                 totals, counts = _stack(self._losses(part))
                 if not divisors:
                     divisors.append(self._divisors(counts))
@@ -176,16 +175,6 @@ class TrainingModule(L.LightningModule):
             else:
                 gradients = list(found)
         return torch.stack(means).sum(dim=0), gradients
-
-    @contextmanager
-    def _ways(self) -> Iterator[None]:
-        """Compute as the settings and the device want it."""
-        with ExitStack() as ways:
-            if self.device.type == "cpu":
-                ways.enter_context(quick_convolutions())
-            if self.settings.checkpointing:
-                ways.enter_context(checkpointed(self.model))
-            yield
 
     @torch.no_grad()
     def _count(self, parts: Sequence[Batch]) -> Tensor:
