@@ -36,7 +36,8 @@ from maskrcnn.model import mask_rcnn
 from maskrcnn.model.mask_targets import covered_cells
 from maskrcnn.model.weights import build_filled
 from maskrcnn.ops.resize import padded_size
-from maskrcnn.prediction.predictor import Predictor, prepare
+from maskrcnn.prediction.predictor import Predictor
+from maskrcnn.prediction.preparing import prepare
 from maskrcnn.structures import Instances, Sample
 from maskrcnn.zoo import Foreign, detectron2, folds, keras, read_foreign, torchvision
 from maskrcnn.zoo.folds import Own

@@ -27,7 +27,8 @@ from maskrcnn.model.postprocess import Detections
 from maskrcnn.model.weights import build_filled
 from maskrcnn.ops.polygons import rasterise
 from maskrcnn.ops.resize import padded_size, place
-from maskrcnn.prediction.predictor import Predictor, prepare
+from maskrcnn.prediction.predictor import Predictor
+from maskrcnn.prediction.preparing import prepare
 from maskrcnn.structures import Batch, Bitmaps, Instances, Sample
 from maskrcnn.training.module import TrainingModule, build_optimiser
 from maskrcnn.zoo.opening import open_weights

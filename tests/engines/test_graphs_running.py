@@ -47,6 +47,6 @@ def test_a_file_of_whole_pictures_has_its_size_for_good(tiny: ModelConfig, monke
         return inputs
 
     engine = engine_of(Graph("onnx", About(tiny, "uint8"), torch.device("cpu"), run))
-    monkeypatch.setattr("maskrcnn.prediction.predictor.open_exported", lambda *_: engine)
+    monkeypatch.setattr("maskrcnn.prediction.loading.open_exported", lambda *_: engine)
     with pytest.raises(InputError, match=r"m\.onnx: expected no min_size or max_size beside an exported file"):
         load("m.onnx", min_size=300, max_size=400)

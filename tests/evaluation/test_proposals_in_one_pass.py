@@ -19,7 +19,7 @@ from maskrcnn.errors import InputError
 from maskrcnn.evaluation.run import evaluate, see_dataset
 from maskrcnn.model.mask_rcnn import build
 from maskrcnn.prediction import Predictor
-from maskrcnn.prediction.predictor import prepare
+from maskrcnn.prediction.preparing import prepare
 
 
 @pytest.fixture(scope="module")

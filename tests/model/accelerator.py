@@ -28,7 +28,8 @@ from maskrcnn.engines.eager import EagerEngine
 from maskrcnn.engines.plain import PlainEngine
 from maskrcnn.model import mask_rcnn
 from maskrcnn.model.mask_rcnn import build
-from maskrcnn.prediction.predictor import Predictor, Prepared
+from maskrcnn.prediction.predictor import Predictor
+from maskrcnn.prediction.preparing import Prepared
 from maskrcnn.structures import Batch, MaskTable
 from maskrcnn.training.fitting import try_step
 from maskrcnn.training.module import TrainingModule, build_optimiser

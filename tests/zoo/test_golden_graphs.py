@@ -16,7 +16,8 @@ from maskrcnn.engines.graphs.metadata import About
 from maskrcnn.engines.graphs.onnx_file import write_onnx
 from maskrcnn.model.weights import build_filled
 from maskrcnn.prediction import Predictor
-from maskrcnn.prediction.predictor import prepare, to_instances
+from maskrcnn.prediction.objects import to_instances
+from maskrcnn.prediction.preparing import prepare
 from maskrcnn.zoo import read_foreign
 
 pytest.importorskip("onnxruntime")

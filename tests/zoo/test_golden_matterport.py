@@ -22,7 +22,7 @@ from maskrcnn.ops.boxes import encode
 from maskrcnn.ops.paste import paste_zero_edge
 from maskrcnn.ops.resize import padded_size, place, resize_image, target_size, to_tensor
 from maskrcnn.ops.roi_align import SAMPLERS, build_table, roi_align
-from maskrcnn.prediction.predictor import to_instances
+from maskrcnn.prediction.objects import to_instances
 from maskrcnn.zoo import Foreign, read_foreign
 
 GOLDEN = Path(__file__).parents[2] / "../shared/golden/matterport"

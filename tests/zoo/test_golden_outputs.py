@@ -23,7 +23,8 @@ from torch import Tensor
 from maskrcnn.engines.eager import prepare as prepare_model
 from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.model.weights import build_filled
-from maskrcnn.prediction.predictor import prepare, to_instances
+from maskrcnn.prediction.objects import to_instances
+from maskrcnn.prediction.preparing import prepare
 from maskrcnn.zoo import read_foreign
 
 GOLDEN = Path(__file__).parents[2] / "../shared/golden"

@@ -16,7 +16,8 @@ from test_golden_matterport import given, make, pixels, shares, their_results
 from maskrcnn.engines.eager import prepare as prepare_model
 from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.model.weights import build_filled
-from maskrcnn.prediction.predictor import prepare, to_instances
+from maskrcnn.prediction.objects import to_instances
+from maskrcnn.prediction.preparing import prepare
 from maskrcnn.prediction.tracing import LEVELS, Walk, walk
 from maskrcnn.zoo import read_foreign
 

@@ -16,7 +16,7 @@ from maskrcnn.data.images import list_images, to_array
 from maskrcnn.engines.graphs.metadata import About
 from maskrcnn.errors import FormatError
 from maskrcnn.ops.resize import padded_size, place, to_tensor
-from maskrcnn.prediction.predictor import prepare
+from maskrcnn.prediction.preparing import prepare
 
 MOST = 300
 Feed = dict[str, NDArray[np.generic]]

@@ -1,129 +1,35 @@
 """A model that takes pictures of any kind and gives their objects in the pixels that came in.
 
-Letters: B pictures, P proposals, D detections, M side of a mask.
+Letters: P proposals.
 """
 
 from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
-from typing import NamedTuple, TypeVar, overload
+from collections.abc import Sequence
+from typing import NamedTuple, overload
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
 
-from maskrcnn.config import DetectConfig, InputConfig, ModelConfig, Resize
-from maskrcnn.data.images import to_array
-from maskrcnn.engines.choice import choose, open_exported
 from maskrcnn.engines.compiled import CompiledEngine
 from maskrcnn.engines.eager import EagerEngine
 from maskrcnn.engines.engine import Engine
 from maskrcnn.engines.plain import PlainEngine
-from maskrcnn.errors import ConfigError, ImageError, InputError
-from maskrcnn.model.frame import OVERHANG
+from maskrcnn.errors import ImageError, InputError
 from maskrcnn.model.mask_rcnn import MaskRCNN
 from maskrcnn.model.postprocess import Detections
-from maskrcnn.model.weights import build_filled
 from maskrcnn.ops.paste import PASTINGS
-from maskrcnn.ops.resize import WAYS, padded_size, place, resize_image, target_size, to_tensor
+from maskrcnn.ops.resize import WAYS
+from maskrcnn.prediction.objects import grown, in_picture, to_instances
+from maskrcnn.prediction.preparing import CPU, Picture, Prepared, in_groups, pad, prepare
 from maskrcnn.prediction.tracing import Origins, Trace, walk
-from maskrcnn.structures import Instances, Patches
-from maskrcnn.zoo.opening import open_weights
+from maskrcnn.structures import Instances
 
-Picture = str | Path | Image.Image | NDArray[np.generic]
-Result = TypeVar("Result")
 TOGETHER = {"cuda": 4}  # pictures of a list that run together, where one alone leaves the device idle
-_CPU = torch.device("cpu")
-
-
-class Prepared(NamedTuple):
-    """A picture as the network takes it.
-
-    Attributes:
-        pixels: (bands, h, w) uint8 or float32. Resized, not padded.
-        size_hw: Height and width of the picture that came in.
-    """
-
-    pixels: Tensor
-    size_hw: tuple[int, int]
-
-
-def prepare(picture: Picture, config: InputConfig, path: Path | None = None, device: torch.device = _CPU) -> Prepared:
-    """Read and resize one picture.
-
-    Args:
-        picture: What holds it.
-        config: What the network sees.
-        path: Where a decoded picture came from, for the error.
-        device: Where to resize.
-
-    Raises:
-        ImageError: It can't be read, or its bands are not those of the model.
-    """
-    if isinstance(picture, np.ndarray) and picture.ndim == 2 and config.bands == 1:
-        picture = picture[..., None]  # not grey RGB, which 8 bits of two axes are otherwise
-    array = to_array(picture)
-    if array.shape[2] != config.bands:
-        name = picture if isinstance(picture, str | Path) else path or "image"
-        raise ImageError(
-            f"{name}: expected {_bands(config.bands)}, as the model was trained on, got {_bands(array.shape[2])}"
-        )
-    size_hw = (array.shape[0], array.shape[1])
-    pixels = to_tensor(array).to(device)
-    return Prepared(resize_image(pixels, target_size(size_hw, config), config.sampling), size_hw)
-
-
-def _bands(count: int) -> str:
-    return f"{count} band" if count == 1 else f"{count} bands"
-
-
-def to_instances(
-    detections: Detections, i: int, resized_hw: tuple[int, int], size_hw: tuple[int, int], config: ModelConfig
-) -> Instances:
-    """Take picture i out of a batch of detections, in the pixels of the picture that came in.
-
-    Args:
-        detections: Of a batch, on any device.
-        i: Which picture.
-        resized_hw: The size that the network saw, without padding.
-        size_hw: The size to give the objects in.
-        config: For the class names, where boxes end, and how masks are pasted.
-    """
-    found = int((detections.labels[i] >= 0).sum())
-    pasting = PASTINGS[config.mask_head.paste]
-    boxes = in_picture(detections.boxes[i, :found].float().cpu().numpy(), resized_hw, size_hw, config)
-    patches = detections.masks[i, :found].float().cpu().numpy()
-    instances = Instances(
-        size_hw,
-        boxes,
-        detections.labels[i, :found].cpu().numpy(),
-        config.classes,
-        Patches(patches, boxes, size_hw, config.mask_head.threshold, pasting.paste),
-        detections.scores[i, :found].float().cpu().numpy(),
-    )
-    return instances[pasting.kept(boxes)]
-
-
-def in_picture(
-    boxes: NDArray[np.float32], resized_hw: tuple[int, int], size_hw: tuple[int, int], config: ModelConfig
-) -> NDArray[np.float32]:
-    """Bring boxes (N, 4) of the resized picture into the pixels of the one that came in; arguments as above."""
-    return PASTINGS[config.mask_head.paste].boxes(grown(boxes, resized_hw, size_hw, config))
-
-
-def grown(
-    boxes: NDArray[np.float32], resized_hw: tuple[int, int], size_hw: tuple[int, int], config: ModelConfig
-) -> NDArray[np.float32]:
-    """Do the same without the rounding of results."""
-    end = OVERHANG[config.anchors.corners]
-    y, x = ((new - end) / max(old - end, 1) for new, old in zip(size_hw, resized_hw, strict=True))
-    scale, last = np.array([x, y, x, y], dtype=np.float32), np.array([0, 0, end, end], dtype=np.float32)
-    return (boxes - last) * scale + last
 
 
 class Proposed(NamedTuple):
@@ -228,7 +134,7 @@ class Predictor:
 
     def prepare(self, image: Picture) -> Prepared:
         """Read and resize one picture, on a GPU if the network runs there; arguments and errors as of `predict`."""
-        return prepare(image, self.config.input, device=self.device if self.device.type == "cuda" else _CPU)
+        return prepare(image, self.config.input, device=self.device if self.device.type == "cuda" else CPU)
 
     def _prepare_place(self, i: int, image: Picture) -> Prepared:
         try:
@@ -238,7 +144,7 @@ class Predictor:
 
     def predict_prepared(self, pictures: Sequence[Prepared]) -> list[Instances]:
         """Find the objects of pictures that `prepare` made; those of one padded size run together."""
-        return _in_groups(pictures, self.config.input, self._predict_group)
+        return in_groups(pictures, self.config.input, self._predict_group)
 
     def see_prepared(self, pictures: Sequence[Prepared]) -> list[Seen]:
         """Do the same and give what the first stage proposed too, in one pass.
@@ -246,7 +152,7 @@ class Predictor:
         Raises:
             InputError: The model was exported, and its stages can't be called.
         """
-        return _in_groups(pictures, self.config.input, self._see_group)
+        return in_groups(pictures, self.config.input, self._see_group)
 
     def _predict_group(self, pictures: Sequence[Prepared]) -> list[Instances]:
         return self._objects(self._run(pictures), pictures)
@@ -261,7 +167,7 @@ class Predictor:
         scores, valid = proposals.logits.float().sigmoid().cpu(), proposals.valid.cpu()
         proposed = [
             Proposed(
-                grown(boxes[slot, there].numpy(), _resized_hw(picture), picture.size_hw, self.config),
+                grown(boxes[slot, there].numpy(), picture.resized_hw, picture.size_hw, self.config),
                 scores[slot, there].numpy(),
             )
             for slot, (picture, there) in enumerate(zip(pictures, valid, strict=True))
@@ -272,7 +178,7 @@ class Predictor:
     def _objects(self, detections: Detections, pictures: Sequence[Prepared]) -> list[Instances]:
         """Take the objects of each picture out of a batch."""
         return [
-            self._wanted(to_instances(detections, slot, _resized_hw(picture), picture.size_hw, self.config))
+            self._wanted(to_instances(detections, slot, picture.resized_hw, picture.size_hw, self.config))
             for slot, picture in enumerate(pictures)
         ]
 
@@ -310,7 +216,7 @@ class Predictor:
         picture = self.prepare(image)
         images, resized_hw = (each.to(self.device) for each in self._pad([picture]))
         stages, origins, detections = walk(self.network, images, resized_hw)
-        h, w = _resized_hw(picture)
+        h, w = picture.resized_hw
         instances = to_instances(detections, 0, (h, w), picture.size_hw, self.config)
         boxes = detections.boxes[0, : len(origins.proposal)].float().cpu().numpy()
         kept = PASTINGS[self.config.mask_head.paste].kept(in_picture(boxes, (h, w), picture.size_hw, self.config))
@@ -331,15 +237,7 @@ class Predictor:
         return Detections(*(each.cpu() for each in found))  # the one place that waits for the device
 
     def _pad(self, pictures: Sequence[Prepared]) -> tuple[Tensor, Tensor]:
-        """Put pictures of one padded size into a batch: images (B, bands, H, W) and their sizes (B, 2)."""
-        H, W = _padded(pictures[0], self.config.input)
-        size = (len(pictures), self.config.input.bands, H, W)
-        pixels = pictures[0].pixels
-        pinned = self.device.type == "cuda" and pixels.device.type == "cpu"  # else the copy to the device waits
-        images = torch.zeros(size, dtype=pixels.dtype, device=pixels.device, pin_memory=pinned)
-        for image, (pixels, _) in zip(images, pictures, strict=True):
-            place(pixels, image, self.config.input.resize)
-        return images, torch.tensor([pixels.shape[1:] for pixels, _ in pictures])
+        return pad(pictures, self.config.input, self.device)
 
     def warm_up(self, size_hw: tuple[int, int] | None = None, batch: int = 1) -> float:
         """Run once on black, so that what is planned or compiled on a first picture is done before it comes.
@@ -358,149 +256,3 @@ class Predictor:
             self.engine.compile_heads()
         self.predict_prepared([self.prepare(black)] * batch)
         return time.perf_counter() - began
-
-
-def _resized_hw(picture: Prepared) -> tuple[int, int]:
-    """Return the size that the network sees, without padding."""
-    return picture.pixels.shape[1], picture.pixels.shape[2]
-
-
-def _padded(picture: Prepared, config: InputConfig) -> tuple[int, int]:
-    return padded_size(_resized_hw(picture), config)
-
-
-def _in_groups(
-    pictures: Sequence[Prepared], config: InputConfig, run: Callable[[Sequence[Prepared]], Sequence[Result]]
-) -> list[Result]:
-    """Run pictures of one padded size together, and give the results in the order of the pictures."""
-    results: dict[int, Result] = {}
-    for group in _same_shape(pictures, config):
-        results |= zip(group, run([pictures[i] for i in group]), strict=True)
-    return [results[i] for i in range(len(pictures))]
-
-
-def _same_shape(pictures: Sequence[Prepared], config: InputConfig) -> Iterator[list[int]]:
-    groups: dict[tuple[tuple[int, int], torch.dtype], list[int]] = {}
-    for i, picture in enumerate(pictures):
-        groups.setdefault((_padded(picture, config), picture.pixels.dtype), []).append(i)
-    yield from groups.values()
-
-
-def best_device() -> torch.device:
-    """Return the GPU where there is one, else the CPU."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def _device(name: torch.device | str | None) -> torch.device:
-    if name is None:
-        return best_device()
-    try:
-        return torch.device(name)
-    except RuntimeError:
-        raise InputError(f"device: expected a name such as cpu, cuda, cuda:1 or mps, got {name!r}") from None
-
-
-def _resized(config: InputConfig, min_size: int | None, max_size: int | None, resize: Resize | None) -> InputConfig:
-    """Override sizes: what is given holds, and a limit that was not given makes way for it.
-
-    >>> file = InputConfig(min_size=400, max_size=600)
-    >>> (wider := _resized(file, 800, None, None)).min_size, wider.max_size
-    (800, 1200)
-    >>> (lower := _resized(file, None, 300, None)).min_size, lower.max_size
-    (300, 300)
-    """
-    if isinstance(min_size, int) and max_size is None:
-        max_size = round(config.max_size * min_size / config.min_size)
-    elif isinstance(max_size, int) and min_size is None:
-        min_size = min(config.min_size, max_size)
-    if isinstance(min_size, int) and isinstance(max_size, int) and min_size > max_size:
-        raise ConfigError(f"max_size: expected at least min_size {min_size}, got {max_size}")
-    return config.change(min_size=min_size, max_size=max_size, resize=resize)
-
-
-def _limited(config: DetectConfig, score_threshold: float | None) -> DetectConfig:
-    """Override the threshold: one that is given holds for every class."""
-    if score_threshold is None:
-        return config
-    return config.change(score_threshold=score_threshold, class_thresholds=())
-
-
-def load(
-    path: str | Path,
-    *,
-    device: torch.device | str | None = None,
-    min_size: int | None = None,
-    max_size: int | None = None,
-    resize: Resize | None = None,
-    score_threshold: float | None = None,
-    detections: int | None = None,
-    proposals: int | None = None,
-    pre_nms: int | None = None,
-    backend: str | None = None,
-    precision: str | None = None,
-    threads: int | None = None,
-) -> Predictor:
-    """Load a model file; what is given here overrides what the file says.
-
-    Args:
-        path: A `.safetensors` file that this package wrote, or a file of another project (`.pth`, `.pkl`, `.h5`);
-            also an address, or the name of a published model; or a file that `maskrcnn export` wrote.
-        device: Where to run; the GPU where there is one.
-        min_size: Pixels of the short edge that the network sees; `max_size` grows and shrinks with it unless it is
-            given too.
-        max_size: Pixels of the long edge at most; a larger `min_size` comes down to it unless it is given too.
-        resize: `short_edge`, `square` (long edge of `max_size`), `none`, the picture's own size, or another value of
-            `InputConfig.resize`.
-        score_threshold: Drop detections below this probability; an exported file has no less than it was made with. If
-            not given, the thresholds of single classes hold that are stored in the file, if any.
-        detections: Detections a picture at most.
-        proposals: Proposals a picture after NMS.
-        pre_nms: Anchors a level before NMS.
-        backend: What runs the network, a key of `engines.choice.BACKENDS`; `torch` if not given, `auto` for the
-            fastest that is here.
-        precision: `fp32`, `bf16`, `fp16`, `int8`, or `auto` for what the device gains by; `fp32` if not given.
-        threads: On a CPU, in this whole process; as many as there are cores if not given.
-
-    Raises:
-        WeightsError: The file is missing, broken, can't be fetched, or holds no whole model of a known kind.
-        ConfigError: An override does not fit.
-        InputError: The device is not there, or the backend or precision is not there for it.
-    """
-    place = _device(device)
-    if threads is not None and threads < 1:
-        raise InputError(f"threads: expected 1 or more, got {threads}")
-    exported = open_exported(Path(path), place, threads)
-    if exported is not None:
-        fixed = {"detections": detections, "proposals": proposals, "pre_nms": pre_nms, "resize": resize}
-        if exported.config.input.resize == "none":
-            fixed |= {"min_size": min_size, "max_size": max_size}
-        _refuse(path, {**fixed, "backend": backend, "precision": precision})
-        predictor = Predictor(exported)
-        predictor.config = exported.config.change(
-            input=_resized(exported.config.input, min_size, max_size, None),
-            detect=_limited(exported.config.detect, score_threshold),
-        )
-        return predictor
-    choice = choose(backend, precision, place)
-    weights = open_weights(path)
-    config = weights.config
-    config = config.change(
-        input=_resized(config.input, min_size, max_size, resize),
-        rpn=config.rpn.change(proposals=proposals, pre_nms=pre_nms),
-        detect=_limited(config.detect, score_threshold).change(detections=detections),
-    )
-    model = build_filled(config, weights.tensors, str(path))
-    try:
-        predictor = Predictor(choice.make(model, threads))
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"device: expected one that this machine has, got {place} ({reason})") from None
-    predictor.choice = choice.reason
-    return predictor
-
-
-def _refuse(path: str | Path, fixed: dict[str, object]) -> None:
-    """Raise where something is asked for that an exported file has for good."""
-    asked = [name for name, value in fixed.items() if value is not None]
-    if asked:
-        raise InputError(f"{path}: expected no {' or '.join(asked)} beside an exported file, which has its own")

@@ -17,7 +17,8 @@ from maskrcnn.config import InputConfig
 from maskrcnn.data.images import read_image
 from maskrcnn.draw.overlay import displayable
 from maskrcnn.errors import MaskRCNNError
-from maskrcnn.prediction.predictor import Picture, Predictor, Prepared, Seen, prepare
+from maskrcnn.prediction.predictor import Predictor, Seen
+from maskrcnn.prediction.preparing import Picture, Prepared, prepare
 from maskrcnn.structures import Instances
 
 Found = Instances | MaskRCNNError
