@@ -16,6 +16,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -67,7 +68,7 @@ def _has_segments(folder: Path, depth: int) -> bool:
         return True
     if depth == 0 or any(path.suffix.lower() in IMAGE_SUFFIXES for path in paths):
         return False
-    return any(_has_segments(inner, depth - 1) for inner in paths[:_LOOKED_AT] if inner.is_dir())
+    return any(_has_segments(inner, depth - 1) for inner in islice(filter(Path.is_dir, paths), _LOOKED_AT))
 
 
 def read(source: Path, reading: Reading) -> Dataset:

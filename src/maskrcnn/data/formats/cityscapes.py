@@ -28,7 +28,7 @@ from maskrcnn.data.dataset import Dataset
 from maskrcnn.data.formats.drafts import Draft, Thing, assemble, numbered
 from maskrcnn.data.formats.fields import expected, listing, load_json, mapping, number, polygon, text, whole
 from maskrcnn.data.formats.label_maps import each_file, read_ids, split
-from maskrcnn.data.formats.pairing import Pair, a_few, by_stem, check_size, deeply_listed, listed, missing
+from maskrcnn.data.formats.pairing import Pair, a_few, a_few_deeper, by_stem, check_size, deeply_listed, listed, missing
 from maskrcnn.data.formats.place import Place, folders_up
 from maskrcnn.data.formats.reading import Reading
 from maskrcnn.data.images import header_size
@@ -70,8 +70,7 @@ def find(place: Place) -> list[Path]:
 
 def _has_labels(split_folder: Path) -> bool:
     inner = a_few(split_folder)
-    deeper = (path for city in inner[:3] if city.is_dir() for path in a_few(city))
-    return any(_LABELS.fullmatch(path.name) for path in (*inner, *deeper))
+    return any(_LABELS.fullmatch(path.name) for path in (*inner, *a_few_deeper(inner, 3)))
 
 
 def read(source: Path, reading: Reading) -> Dataset:

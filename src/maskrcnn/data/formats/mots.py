@@ -18,7 +18,7 @@ from pathlib import Path
 from maskrcnn.data.dataset import Dataset
 from maskrcnn.data.formats.drafts import Draft, Thing, assemble, numbered
 from maskrcnn.data.formats.label_maps import each_file, read_ids, split
-from maskrcnn.data.formats.pairing import Pair, a_few, deeply_listed, missing
+from maskrcnn.data.formats.pairing import Pair, a_few, a_few_deeper, deeply_listed, missing
 from maskrcnn.data.formats.place import Place
 from maskrcnn.data.formats.reading import Reading
 from maskrcnn.data.formats.texts import lines
@@ -38,8 +38,7 @@ def find(place: Place) -> list[Path]:
 
 def _is_known(folder: Path) -> bool:
     inner = a_few(folder / _INSTANCES)
-    deeper = (path for sequence in inner[:1] if sequence.is_dir() for path in a_few(sequence))
-    has_labels = any(path.suffix == ".png" for path in (*inner, *deeper))
+    has_labels = any(path.suffix == ".png" for path in (*inner, *a_few_deeper(inner, 1)))
     is_vistas = (folder / "labels").is_dir()
     return has_labels and not is_vistas and any((folder / name).is_dir() for name in _PICTURES)
 

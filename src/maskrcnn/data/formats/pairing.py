@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -22,9 +22,15 @@ def a_few(folder: Path) -> list[Path]:
     """List some of the visible files and folders in a folder, in no order, however many it holds."""
     try:
         with os.scandir(folder) as entries:
-            return [Path(entry) for entry in islice(entries, _FEW) if not entry.name.startswith(".")]
+            return [Path(entry) for entry in islice((each for each in entries if each.name[0] != "."), _FEW)]
     except OSError:
         return []
+
+
+def a_few_deeper(inner: Iterable[Path], folders: int) -> Iterator[Path]:
+    """List a few of what lies in the first folders among the files and folders of another one."""
+    for folder in islice(filter(Path.is_dir, inner), folders):
+        yield from a_few(folder)
 
 
 def listed(folder: Path, suffixes: Iterable[str] = IMAGE_SUFFIXES) -> list[Path]:
