@@ -17,6 +17,12 @@ ANCHORS = 3  # a cell
 B, C = 2, 16
 
 
+@pytest.fixture(autouse=True)
+def always(monkeypatch) -> None:
+    """Sample however small the pictures are."""
+    monkeypatch.setattr(sampled, "LEAST_CELLS", 0)
+
+
 def make(tiny, samples: int = 8, **settings) -> RPN:
     torch.manual_seed(0)
     config = tiny.change(rpn=tiny.rpn.change(samples=samples, **settings))
@@ -122,6 +128,15 @@ def test_without_gradients_and_with_strides_the_head_is_as_it_is_written(tiny) -
     strided = make(tiny, stride=2)
     with sampled_proposals(strided):
         assert "_Sampled" not in type(strided(features).logits[0].grad_fn).__name__
+
+
+@pytest.mark.parametrize(("depth", "samples"), [(1, 17), (2, 3), (3, 1)])
+def test_small_pictures_are_computed_as_a_whole(tiny, monkeypatch, depth, samples) -> None:
+    monkeypatch.setattr(sampled, "LEAST_CELLS", 8)  # of 140 cells
+    for count, few in ((samples, True), (samples + 1, False)):
+        rpn = make(tiny, samples=count, depth=depth)
+        with sampled_proposals(rpn):
+            assert ("_Sampled" in type(rpn(levels()).logits[0].grad_fn).__name__) == few
 
 
 def test_afterwards_nothing_is_left(tiny) -> None:

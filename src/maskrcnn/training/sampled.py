@@ -25,6 +25,7 @@ from maskrcnn.model.rpn import RPN, AnchorScores, RPNHead
 from maskrcnn.training.convolutions import rows_of
 
 Run = Callable[[Sequence[Tensor]], AnchorScores]
+LEAST_CELLS = 8  # a sample, from which on scoring the few again costs less than the gradient of all
 
 
 class _Cells(NamedTuple):
@@ -128,8 +129,15 @@ class _Sampled(torch.autograd.Function):
         return None, None, None, None, *to_features, *to_parameters
 
 
+def _pays(features: Sequence[Tensor], samples: int, depth: int) -> bool:
+    """Say whether there are enough cells: around a sample a convolution before the last has 9 places, then 25."""
+    cells = sum(level.shape[2] * level.shape[3] for level in features)
+    around = sum((2 * i + 1) ** 2 for i in range(depth))
+    return cells * depth >= LEAST_CELLS * samples * around
+
+
 def _forward(head: RPNHead, run: Run, samples: int, features: Sequence[Tensor]) -> AnchorScores:
-    if not torch.is_grad_enabled():
+    if not torch.is_grad_enabled() or not _pays(features, samples, len(head.convs)):
         return run(features)
     L, parameters = len(features), list(head.parameters())
     most = len(features[0]) * samples
@@ -141,7 +149,7 @@ def _forward(head: RPNHead, run: Run, samples: int, features: Sequence[Tensor]) 
 def sampled_proposals(rpn: RPN) -> Iterator[None]:
     """Let the head compute its gradient at sampled cells alone, forward and backward inside the block.
 
-    A head that steps over cells is left as it is.
+    A head that steps over cells is left as it is, and so are pictures so small that most cells are sampled.
     """
     head = rpn.head
     if any(type(conv) is not nn.Conv2d for conv in head.convs):
