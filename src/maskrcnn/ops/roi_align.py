@@ -296,14 +296,14 @@ def _cells(levels: Sequence[Tensor]) -> list[int]:
     return [level.shape[0] * level.shape[2] * level.shape[3] for level in levels]
 
 
-def _as_rows(level: Tensor) -> Tensor:
+def rows_of(level: Tensor) -> Tensor:
     """Lay (B, C, H, W) out as (B·H·W, C), without a copy where it is channels-last."""
     return level.permute(0, 2, 3, 1).flatten(0, 2)
 
 
 def _join(levels: Sequence[Tensor], out: Tensor | None = None) -> Tensor:
     """Lay L of (B, C, H, W) out as (T, C)."""
-    return torch.cat([_as_rows(level) for level in levels], out=out)
+    return torch.cat([rows_of(level) for level in levels], out=out)
 
 
 def _gather_by_channels(levels: Sequence[Tensor], bags: _Bags) -> Tensor:
@@ -338,7 +338,7 @@ class _LearningGather(torch.autograd.Function):
 
 def _scatter_rows(gradient: Tensor, bags: _Bags, like: Sequence[Tensor]) -> list[Tensor]:
     """Give every cell the weighted sum of its bags: channels-last levels, parts of one table."""
-    rows = torch.split(_sum_bags(_as_rows(gradient), bags), _cells(like))
+    rows = torch.split(_sum_bags(rows_of(gradient), bags), _cells(like))
     return [
         own.view(-1, *level.shape[2:], level.shape[1]).permute(0, 3, 1, 2)
         for own, level in zip(rows, like, strict=True)
@@ -350,7 +350,7 @@ def _scatter_planes(gradient: Tensor, bags: _Bags, like: Sequence[Tensor]) -> li
     levels = [gradient.new_empty(level.shape) for level in like]
     for first in range(0, gradient.shape[1], CHANNELS_AT_ONCE):
         part = slice(first, first + CHANNELS_AT_ONCE)
-        rows = torch.split(_sum_bags(_as_rows(gradient[:, part]), bags), _cells(like))
+        rows = torch.split(_sum_bags(rows_of(gradient[:, part]), bags), _cells(like))
         for level, own in zip(levels, rows, strict=True):
             for picture, its in zip(level[:, part], own.chunk(len(level)), strict=True):
                 picture.view(len(picture), -1).copy_(its.t())  # two dimensions are transposed in blocks, four are not

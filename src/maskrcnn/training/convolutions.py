@@ -21,15 +21,11 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 from maskrcnn.engines.winograd import available
+from maskrcnn.ops.roi_align import rows_of
 
 MOST_BORDER = 1.3  # padded cells over cells, up to which nine products beat the library
 LEAST_CHANNELS = 32
 WINOGRAD_CHANNELS, WINOGRAD_CELLS = 128, 4096  # from which on a picture's map gains by it
-
-
-def rows_of(x: Tensor) -> Tensor:
-    """Lay (B, C, H, W) out as (B·H·W, C), without a copy where it is channels-last."""
-    return x.permute(0, 2, 3, 1).reshape(-1, x.shape[1])
 
 
 def _by_shifts(gradient: Tensor, x: Tensor) -> Tensor:

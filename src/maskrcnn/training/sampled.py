@@ -22,7 +22,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from maskrcnn.model.rpn import RPN, AnchorScores, RPNHead
-from maskrcnn.training.convolutions import rows_of
+from maskrcnn.ops.roi_align import rows_of
 
 Run = Callable[[Sequence[Tensor]], AnchorScores]
 LEAST_CELLS = 8  # a sample, from which on scoring the few again costs less than the gradient of all
