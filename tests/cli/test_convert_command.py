@@ -71,3 +71,11 @@ def test_mistakes_are_one_line(
     error = capsys.readouterr().err.splitlines()[-1]
     assert error.startswith(message)
     assert not (balloons.parent / "out").exists()
+
+
+def test_a_choice_that_is_missing_is_named_with_its_values(balloons: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["data", "convert", str(balloons), str(balloons.parent / "out")]) == 2
+    assert capsys.readouterr().err == (
+        "error: missing option '--format'. Choose from: coco, png, via, yolo, labelme, cvat, voc, labels. "
+        "See maskrcnn data convert --help\n"
+    )

@@ -62,7 +62,7 @@ def _sentence(error: Exception) -> str:
 
 def _usage(error: TyperException) -> str:
     # pydantic, which checks values for typer, names the kind of its own error
-    message = error.format_message().replace("Value error, ", "").replace("\n", " ")
+    message = error.format_message().replace("Value error, ", "").replace("\n\t", " ").replace("\n", " ")
     context = getattr(error, "ctx", None)
     if not message or context is None:
         return message
